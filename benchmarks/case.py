@@ -1,0 +1,78 @@
+"""What a suite is made of: cases, which the runner turns into jobs for processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dnnplan.instances import Instance, Result
+from dnnplan.instances.fields import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A solver on an instance.
+
+    Parameters
+    ----------
+    instance
+        Name of the instance, unique in its suite.
+    build
+        Makes the instance; called only when the case is run.
+    time_limit
+        Seconds; `run_suite(time_limit=...)` replaces it.
+    objective, limits
+        Replace those of the instance.
+    """
+
+    instance: str
+    build: Callable[[], Instance]
+    solver: str
+    time_limit: float
+    objective: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A timing by its name in `benchmarks.timings`; about `seconds` long, all repeats included."""
+
+    name: str
+    seconds: float = 10.0
+
+
+class Job(Record, kw_only=True):
+    """What a process is asked to do: solve `instance`, or run the measurement `measure`."""
+
+    measure: str = ""
+    instance: Instance | None = None
+    solver: str = ""
+    objective: str = ""
+    limits: dict[str, float] = {}
+    time_limit: float | None = None
+    seed: int = 0
+    workers: int = 1
+
+
+class Answer(Record, omit_defaults=False, kw_only=True):
+    """What a process says when it is done; `error` is empty unless it failed.
+
+    Parameters
+    ----------
+    seconds
+        Wall time of `solve` as its caller sees it, or of the whole measurement.
+    value, unit, target, note
+        Of a measurement.
+    violations
+        What `check` says about the plan, asked again outside the solver; None: there is no plan.
+    """
+
+    error: str = ""
+    result: Result | None = None
+    violations: tuple[str, ...] | None = None
+    seconds: float = 0.0
+    peak_memory: int | None = None
+    value: float | None = None
+    unit: str = ""
+    target: float | None = None
+    note: str = ""

@@ -1,0 +1,50 @@
+"""The suites by name. To add one: a module with `SUMMARY` and `cases()`, and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from benchmarks.case import Case, Measurement
+from dnnplan.instances import InputError
+
+SUITES: dict[str, str] = {
+    "selection": "benchmarks.suites.selection",
+    "real-networks": "benchmarks.suites.real_networks",
+    "small": "benchmarks.suites.small",
+    "generated": "benchmarks.suites.generated",
+    "limits": "benchmarks.suites.limits",
+    "speed": "benchmarks.suites.speed",
+}
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of all suites."""
+    return tuple(SUITES)
+
+
+def suite_summary(name: str) -> str:
+    """What a suite is for, in a line."""
+    return str(importlib.import_module(_module(name)).SUMMARY)
+
+
+def suite_cases(name: str) -> Iterator[Case | Measurement]:
+    """The cases of a suite in the order in which they are run.
+
+    Raises
+    ------
+    InputError
+        There is no such suite.
+    """
+    yield from importlib.import_module(_module(name)).cases()
+
+
+def suite_seconds(name: str) -> float:
+    """Sum of the time limits of a suite: how long it can take, start-up of processes aside."""
+    return sum(c.seconds if isinstance(c, Measurement) else c.time_limit for c in suite_cases(name))
+
+
+def _module(name: str) -> str:
+    if name not in SUITES:
+        raise InputError(f"{name}: no such suite, expected one of {', '.join(SUITES)}")
+    return SUITES[name]

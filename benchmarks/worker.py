@@ -1,0 +1,113 @@
+"""The process that runs one job: reads it from standard input, answers in JSON on standard output.
+
+A process of its own makes peak memory a property of the job, and a crash of a native library costs one row.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.case import Answer, Job
+from dnnplan.instances import DnnplanError
+
+
+def main() -> None:
+    """Run the one job on standard input."""
+    # Native solvers print to descriptor 1 as they like; the answer goes to a copy of it.
+    answer_to = os.dup(1)
+    os.dup2(2, 1)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    answer = run_job(job)
+    with os.fdopen(answer_to, "wb") as out:
+        out.write(msgspec.json.encode(answer))
+
+
+def run_job(job: Job) -> Answer:
+    """Solve or measure; whatever goes wrong becomes the answer's `error`."""
+    try:
+        answer = _measure(job) if job.measure else _solve(job)
+    except DnnplanError as error:
+        answer = Answer(error=f"{type(error).__name__}: {error}")
+    except Exception as error:
+        import traceback
+
+        # To the log of the run; the row only says what it was.
+        traceback.print_exc()
+        answer = Answer(error=f"{type(error).__name__}: {error}")
+    return msgspec.structs.replace(answer, peak_memory=peak_memory())
+
+
+def _solve(job: Job) -> Answer:
+    from dnnplan.costs.check import check
+    from dnnplan.solvers import solve
+    from dnnplan.solvers.facade import with_objective
+
+    assert job.instance is not None
+    began = time.perf_counter()
+    result = solve(
+        job.instance,
+        job.solver,
+        objective=job.objective or None,
+        limits=job.limits or None,
+        time_limit=job.time_limit,
+        workers=job.workers,
+        seed=job.seed,
+    )
+    seconds = time.perf_counter() - began
+    violations: tuple[str, ...] | None = None
+    if result.plan is not None:
+        # The plan as a file would hold it, so that the verdict is one on what is stored.
+        plan = msgspec.json.decode(msgspec.json.encode(result.plan), type=type(result.plan))
+        asked = with_objective(job.instance, job.objective or None, job.limits or None)
+        violations = tuple(str(v) for v in check(asked, plan, cost=result.cost))
+    return Answer(result=result, violations=violations, seconds=seconds)
+
+
+def _measure(job: Job) -> Answer:
+    from benchmarks.timings import measure
+
+    began = time.perf_counter()
+    value, unit, target, note = measure(job.measure)
+    seconds = time.perf_counter() - began
+    return Answer(value=value, unit=unit, target=target, note=note, seconds=seconds)
+
+
+def peak_memory() -> int | None:
+    """Largest resident set of this process or of one it started, bytes; None: the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    return max(_own_peak() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, children)
+
+
+def _own_peak() -> int | None:
+    """VmHWM: on Linux `ru_maxrss` also remembers the size of the parent at the time of the fork."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def _end_with_parent() -> None:
+    """Standard input ends when the runner is gone, however it went; nobody waits for the answer then."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Mathematical models only, no search: formulations and lower bounds."""

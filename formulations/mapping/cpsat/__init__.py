@@ -1,0 +1,61 @@
+"""Mapping and scheduling as a CP-SAT model; every layer is a call of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ortools.sat.python import cp_model
+
+from dnnplan.costs.mapping import MappingProblem, rounded_down
+from dnnplan.formulations.mapping.cpsat import constraints, direct, host, live
+from dnnplan.formulations.mapping.cpsat.extract import extract, hint
+from dnnplan.formulations.mapping.cpsat.objective import set_objective
+from dnnplan.formulations.mapping.cpsat.variables import Variables, create_variables
+
+__all__ = ["Variables", "build", "extract", "hint"]
+
+
+def build(
+    problem: MappingProblem,
+    tick: float,
+    *,
+    horizon: float | None = None,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> Variables | None:
+    """The model of a mapping problem, in ticks of `tick` seconds.
+
+    Parameters
+    ----------
+    problem
+        The view, in seconds; its costs are rounded down to ticks here.
+    horizon
+        Seconds by which every plan of interest ends; None: by which every reasonable plan ends.
+    keep_going
+        Asked between constraints; False abandons the model (a time limit).
+
+    Returns
+    -------
+    The variables with their model, or None if abandoned.
+    """
+    rounded = rounded_down(problem, tick)
+    variables = create_variables(rounded, problem, cp_model.CpModel(), horizon)
+    staging = direct if problem.execution.staging == "direct" else host
+    steps = [
+        constraints.one_device_each,
+        constraints.durations_follow_devices,
+        constraints.colocated_layers_share_a_device,
+        constraints.devices_run_one_call_a_slot,
+        constraints.releases_and_precedences,
+        staging.move_tensors,
+        constraints.weights_fit,
+        live.memory_fits_at_every_moment,
+        constraints.jobs_complete,
+        constraints.makespan_covers_load,
+        constraints.makespan_covers_critical_path,
+        set_objective,
+    ]
+    for step in steps:
+        if not keep_going():
+            return None
+        step(variables)
+    return variables

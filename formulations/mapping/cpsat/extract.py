@@ -1,0 +1,120 @@
+"""From a solution of the CP-SAT model to a plan, and from a plan to a complete hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dnnplan.costs import Decisions, Evaluation, MappingProblem, decisions_of, evaluate
+from dnnplan.formulations.mapping.cpsat.variables import Move, Variables
+from dnnplan.instances import PlanError
+from dnnplan.instances.plan import load_id, read_id, send_id, write_id
+
+Value = Callable[[object], int]
+
+
+def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
+    """The decisions of a solution.
+
+    Starts give the order of each device and channel. Under live memory, where waiting can be what makes a plan
+    fit, the starts themselves become decisions (`not_before`).
+    """
+    place = [next(d for d, x in row.items() if value(x)) for row in v.x]
+    starts = [value(s) for s in v.start]
+    rank = {i: r for r, i in enumerate(problem.topological)}
+    order: list[list[int]] = [[] for _ in range(problem.m)]
+    for i in sorted(range(problem.n), key=lambda i: (starts[i], value(v.end[i]), rank[i])):
+        order[place[i]].append(i)
+    pinned = None
+    if v.pin and problem.execution.weights == "choice":
+        pinned = [sorted(w for (w, e), pin in v.pin.items() if e == d and value(pin)) for d in range(problem.m)]
+    kept = None
+    if v.keep and v.live:
+        kept = sorted((k, d) for (k, d), keep in v.keep.items() if value(keep))
+    transfers = _transfers(problem, v, value, place)
+    channels: dict[str, list[str]] = {}
+    if v.channelled:
+        for _, _, name, channel in sorted(transfers):
+            if channel >= 0:
+                channels.setdefault(problem.routes.channels[channel], []).append(name)
+    not_before: dict[str, float] = {}
+    if v.live:
+        tick = float(v.problem.tick or 1.0)
+        not_before = {problem.layers[i]: starts[i] * tick for i in range(problem.n)}
+        if problem.execution.overlap:
+            not_before |= {name: start * tick for start, _, name, _ in transfers if not name.startswith("load ")}
+    return decisions_of(
+        problem, place, order, pinned=pinned, kept=kept, transfer_order=channels, not_before=not_before
+    )
+
+
+def _transfers(problem: MappingProblem, v: Variables, value: Value, place: list[int]) -> list[tuple[int, int, str, int]]:
+    """(start, end, identifier, channel) of every transfer that takes time in the solution."""
+    found = []
+    for move in v.moves:
+        if not value(move.present):
+            continue
+        a, b, name, seconds = _route(problem, move, place)
+        if a != b and seconds > 0:
+            found.append((value(move.start), value(move.end), name, int(problem.routes.channel[a, b])))
+    return found
+
+
+def _route(problem: MappingProblem, move: Move, place: list[int]) -> tuple[int, int, str, float]:
+    m, layer = problem.m, problem.layers[move.layer]
+    if move.kind == "load":
+        d = place[move.layer]
+        return m, d, load_id(layer), problem.load_seconds(d, float(problem.weight_bytes[move.layer]))
+    k, tensor = move.tensor, problem.tensors[move.tensor]
+    if move.kind == "read":
+        d = place[move.layer]
+        return m, d, read_id(tensor, layer), problem.read_seconds(k, d, problem.read_sizes[k, move.layer])
+    source = int(problem.source[k])
+    a = place[source] if source >= 0 else m
+    b = move.device if move.device >= 0 else place[move.layer]
+    if move.kind == "write":
+        return a, m, write_id(tensor), problem.move_seconds(k, a, m)
+    return a, b, send_id(tensor, problem.devices[b] if b < m else "host"), problem.move_seconds(k, a, b)
+
+
+def hint(v: Variables, decisions: Decisions) -> bool:
+    """Hint every variable that a plan determines; False if the plan does not fit the rounded model."""
+    try:
+        evaluation = evaluate(v.problem, decisions)
+    except PlanError:
+        return False
+    model = v.model
+    model.clear_hints()
+    times = evaluation.times
+    for i, row in enumerate(v.x):
+        for d, x in row.items():
+            model.add_hint(x, int(decisions.place[i] == d))
+        model.add_hint(v.start[i], int(times.start[i]))
+        model.add_hint(v.end[i], int(times.end[i]))
+    model.add_hint(v.makespan, int(max(evaluation.completion, default=0)))
+    for completion, end in zip(v.completion, evaluation.completion, strict=True):
+        model.add_hint(completion, int(end))
+    for (w, d), pin in v.pin.items():
+        model.add_hint(pin, int(w in decisions.pinned[d]))
+    if v.live:
+        for (k, d), keep in v.keep.items():
+            model.add_hint(keep, int((k, d) in decisions.kept))
+    _hint_moves(v, evaluation)
+    return True
+
+
+def _hint_moves(v: Variables, evaluation: Evaluation) -> None:
+    """Hint the transfers: those of the plan where it has them, absent at time 0 otherwise."""
+    booked = {}
+    for t in evaluation.transfers:
+        if t.kind == "load" or t.kind == "read":
+            booked[t.kind, t.tensor, t.call] = t
+        elif t.kind == "write" or v.problem.execution.overlap or t.target == v.problem.m:
+            booked[t.kind, t.tensor, t.target] = t
+        else:
+            booked[t.kind, t.tensor, t.call] = t
+    for move in v.moves:
+        by_layer = move.kind in ("load", "read") or move.device == -1
+        t = booked.get((move.kind, move.tensor, move.layer if by_layer else move.device))
+        v.model.add_hint(move.present, int(t is not None))
+        v.model.add_hint(move.start, int(t.start) if t else 0)
+        v.model.add_hint(move.end, int(t.end) if t else 0)

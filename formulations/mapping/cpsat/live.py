@@ -1,0 +1,132 @@
+"""Live memory: what is resident fits at every moment (docs/cost-model.md, section 5)."""
+
+from __future__ import annotations
+
+import math
+
+from dnnplan.formulations.mapping.cpsat.direct import _stays
+from dnnplan.formulations.mapping.cpsat.variables import Literal, Move, Variables
+
+
+class _Demands:
+    """Optional intervals and the bytes they hold, by memory."""
+
+    def __init__(self, v: Variables) -> None:
+        self.v = v
+        self.rows: dict[int, list[tuple[object, int]]] = {}
+
+    def add(self, device: int, span: tuple[object, object], size: float, present: list[Literal]) -> None:
+        """`size` bytes in the memory of `device` from span[0] to span[1] if all of `present` hold."""
+        v = self.v
+        if int(size) <= 0:
+            return
+        literal = present[0]
+        if len(present) > 1:
+            literal = v.flag("")
+            v.model.add_bool_or([literal, *(~p for p in present)])
+            for p in present:
+                v.model.add_implication(literal, p)
+        length = v.model.new_int_var(0, v.horizon, "")
+        interval = v.model.new_optional_interval_var(span[0], length, span[1], literal, "")
+        self.rows.setdefault(int(v.problem.memory_of[device]), []).append((interval, int(size)))
+
+
+def memory_fits_at_every_moment(v: Variables) -> None:
+    """At every moment, for each memory: pinned weights + live tensors + workspace <= bytes.
+
+    Cumulative over optional intervals; tensors of a device from the start of their producer (of their transfer)
+    to the end of their last use; weights pinned for the whole horizon. Without it, plans that no memory holds.
+    """
+    if not v.live:
+        return
+    demands = _Demands(v)
+    for i, row in enumerate(v.x):
+        for d, x in row.items():
+            demands.add(d, (v.start[i], v.end[i]), float(v.problem.workspace[i]), [x])
+            if v.problem.host and v.problem.execution.weights != "resident" and v.problem.weight_bytes[i] > 0:
+                demands.add(d, (v.start[i], v.end[i]), float(v.problem.weight_bytes[i]), [x, ~v.pin_of(i, d)])
+    for k in range(len(v.problem.tensors)):
+        if v.problem.source[k] >= 0:
+            _home_copy(v, demands, k)
+        if v.problem.execution.staging == "direct":
+            _sent_copies(v, demands, k)
+        else:
+            _read_copies(v, demands, k)
+    size = {int(w): int(b) for w, b in zip(v.problem.weight_of, v.problem.weight_bytes, strict=True)}
+    for (w, d), pin in v.pin.items():
+        demands.add(d, (0, v.horizon), size[w], [pin])
+    for memory, rows in demands.rows.items():
+        capacity = float(v.problem.capacity[memory])
+        if math.isfinite(capacity):
+            v.model.add_cumulative([interval for interval, _ in rows], [size for _, size in rows], int(capacity))
+
+
+def _moves(v: Variables, k: int) -> list[Move]:
+    return [move for move in v.moves if move.tensor == k and move.kind != "load"]
+
+
+def _home_copy(v: Variables, demands: _Demands, k: int) -> None:
+    """The copy where tensor k is made: until its producer, its transfers away, and its readers there have ended."""
+    problem = v.problem
+    i = int(problem.source[k])
+    until = v.time(f"until_{k}")
+    v.model.add(until >= v.end[i])
+    for move in _moves(v, k):
+        if move.kind != "read":
+            v.model.add(until >= move.end).only_enforce_if(move.present)
+    for d, x in v.x[i].items():
+        for j in problem.readers[k]:
+            for b, reads in v.x[j].items():
+                if problem.execution.staging == "direct":
+                    if _stays(v, k, d, b) or problem.routes.zero_copy[d, b]:
+                        v.model.add(until >= v.end[j]).only_enforce_if(x, reads)
+                elif b == d:
+                    v.model.add(until >= v.end[j]).only_enforce_if(x, reads, v.keep[k, b])
+        demands.add(d, (v.start[i], until), float(problem.size[k]), [x])
+
+
+def _sent_copies(v: Variables, demands: _Demands, k: int) -> None:
+    """Copies that a send brings: from its start (of the call, without overlap) to the last reader there."""
+    problem, overlap = v.problem, v.problem.execution.overlap
+    for move in _moves(v, k):
+        targets = [move.device] if move.device >= 0 else sorted(v.x[move.layer])
+        for b in targets:
+            if b == problem.m:
+                continue
+            until = v.time("")
+            present = [move.present] if move.device >= 0 else [move.present, v.x[move.layer][b]]
+            begin = move.start if overlap else v.start[move.layer]
+            v.model.add(until >= move.end).only_enforce_if(*present)
+            for j in problem.readers[k]:
+                if b in v.x[j]:
+                    v.model.add(until >= v.end[j]).only_enforce_if(*present, v.x[j][b])
+            present += _not_free(v, k, b)
+            demands.add(b, (begin, until), float(problem.size[k]), present)
+
+
+def _not_free(v: Variables, k: int, b: int) -> list[Literal]:
+    """Literals under which the send to b makes a second copy: not where it is zero-copy."""
+    problem = v.problem
+    i = int(problem.source[k])
+    if i < 0:
+        return [v.never] if problem.routes.zero_copy[problem.m, b] else []
+    return [~x for a, x in v.x[i].items() if a != b and problem.routes.zero_copy[a, b]]
+
+
+def _read_copies(v: Variables, demands: _Demands, k: int) -> None:
+    """Copies that a read brings: to the end of the call, or of the last reader on the device if kept."""
+    problem, overlap = v.problem, v.problem.execution.overlap
+    for move in _moves(v, k):
+        if move.kind != "read":
+            continue
+        for b, x in v.x[move.layer].items():
+            if problem.routes.zero_copy[problem.m, b]:
+                continue
+            until = v.time("")
+            v.model.add(until >= v.end[move.layer]).only_enforce_if(move.present, x)
+            for j in problem.readers[k]:
+                if j != move.layer and b in v.x[j]:
+                    v.model.add(until >= v.end[j]).only_enforce_if(move.present, x, v.x[j][b], v.keep[k, b])
+            begin = move.start if overlap else v.start[move.layer]
+            size = problem.read_sizes[k, move.layer]
+            demands.add(b, (begin, until), float(size), [move.present, x])

@@ -1,0 +1,97 @@
+"""The formats that instances are read from: one file and one line each.
+
+A format is a module with two functions: ``detect(path, head) -> bool`` says whether a file is of this format
+from its name and its first bytes, ``read(path, **options) -> Instance`` reads it. Modules are imported when
+they are asked, and packages they need when they read. Other distributions add formats through entry points of
+the group ``dnnplan.formats``, whose value is such a module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dnnplan.instances.errors import FormatError, UnsupportedError
+from dnnplan.instances.files import HEAD_BYTES, Source, loads_instance, read_bytes
+from dnnplan.instances.instance import Instance
+from dnnplan.instances.validation import ensure_valid
+from dnnplan.instances.wording import unknown
+
+GROUP = "dnnplan.formats"
+
+# In the order in which they are asked; `native` is last, since it takes any JSON or YAML.
+FORMATS: dict[str, str] = {
+    "onnx": "dnnplan.instances.formats.onnx_format",
+    "native": "dnnplan.instances.formats.native",
+}
+
+
+def format_names() -> tuple[str, ...]:
+    """Names of all formats, those of other distributions included."""
+    return tuple(_modules())
+
+
+def detect_format(path: Path, head: bytes) -> str:
+    """Name of the format of a file, from its name and its first bytes.
+
+    Raises
+    ------
+    FormatError
+        No format recognises it.
+    """
+    for name in _modules():
+        if _module(name).detect(path, head):
+            return name
+    raise FormatError(f"format not recognised, expected one of {', '.join(format_names())}", source=str(path))
+
+
+def read_with(source: Source, name: str | None, options: dict[str, Any]) -> Instance:
+    """Read an instance from a path or stream in the named or recognised format; see `read_instance`."""
+    if name is not None and name not in _modules():
+        raise UnsupportedError(unknown("format", name, format_names()))
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if path.is_dir():
+            raise FormatError("is a folder, expected a file", source=str(path))
+        if path.is_file():
+            return _read_path(path, name or detect_format(path, _head_of(path)), options)
+        # A pipe can be read only once.
+        with path.open("rb") as stream:
+            return read_with(stream, name, options)
+    data, syntax, label = read_bytes(source)
+    name = name or detect_format(Path(label), data[:HEAD_BYTES])
+    if name == "native":
+        return loads_instance(data, syntax=syntax, source=label)
+    with tempfile.NamedTemporaryFile(suffix=Path(label).suffix) as copy:
+        copy.write(data)
+        copy.flush()
+        return _read_path(Path(copy.name), name, options)
+
+
+def _read_path(path: Path, name: str, options: dict[str, Any]) -> Instance:
+    instance: Instance = _module(name).read(path, **options)
+    if name != "native":  # which has just been validated
+        ensure_valid(instance, source=str(path))
+    return instance
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def _modules() -> dict[str, str]:
+    """Module of every format; the built-in ones cannot be replaced."""
+    others = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in FORMATS}
+    native = {"native": FORMATS["native"]}
+    return (
+        {name: FORMATS[name] for name in FORMATS if name != "native"} | dict(sorted(others.items())) | native
+    )
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(_modules()[name])

@@ -1,0 +1,28 @@
+"""Seeded random instances: graph shapes, costs with a given communication ratio, small ones for oracles."""
+
+from dnnplan.instances.generators.families import (
+    FAMILIES,
+    chain,
+    erdos,
+    fork_join,
+    generate,
+    layered,
+    multi_model,
+    series_parallel,
+)
+from dnnplan.instances.generators.recipe import Recipe
+from dnnplan.instances.generators.small import all_executions, random_small
+
+__all__ = [
+    "FAMILIES",
+    "Recipe",
+    "all_executions",
+    "chain",
+    "erdos",
+    "fork_join",
+    "generate",
+    "layered",
+    "multi_model",
+    "random_small",
+    "series_parallel",
+]

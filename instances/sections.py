@@ -1,0 +1,167 @@
+"""The sections that ordering, grouping and serving read, and tables of costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from dnnplan.instances.fields import (
+    Count,
+    Extensions,
+    Fraction,
+    LongName,
+    Name,
+    NonNegative,
+    Number,
+    Positive,
+    PositiveCount,
+    Record,
+)
+
+Matrix = tuple[tuple[Number | None, ...], ...]
+
+
+class Condition(Record, kw_only=True):
+    """Task `task` runs with `probability`, given that task `given` ran.
+
+    `model`: outcomes ``independent`` of each other, or all tasks ``gated`` by the same outcome.
+    """
+
+    task: Name
+    given: Name | None = None
+    probability: Fraction
+    model: Literal["independent", "gated"] = "independent"
+
+
+class Ordering(Record, kw_only=True):
+    """One device that runs its tasks one after the other.
+
+    Parameters
+    ----------
+    closed
+        The order repeats for ever; the cost is that of one period.
+    start
+        Whether the first task finds its blocks loaded (``warm``) or not.
+    input
+        Whether tasks see a ``fresh`` input each period or the ``same`` one.
+    cache_bytes
+        Memory for blocks beyond the path of the running task.
+    switch
+        Cost of running the column's task right after the row's; null: not allowed.
+    resources
+        Tools (columns) that tasks (rows) need, 0 or 1.
+    """
+
+    closed: bool = False
+    start: Literal["cold", "warm"] = "cold"
+    input: Literal["fresh", "same"] = "fresh"
+    cache_bytes: NonNegative | None = None
+    switch: Matrix = ()
+    resources: tuple[tuple[Annotated[int, Meta(ge=0, le=1)], ...], ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+class Candidate(Record, kw_only=True):
+    """A network that could serve `tasks` together: its cost, and the loss of each task in it."""
+
+    tasks: tuple[Name, ...]
+    cost: NonNegative = 0
+    loss: dict[Name, Number] = {}
+
+
+class Block(Record, kw_only=True):
+    """A block between two branch points: bytes and FLOP for one copy; `tasks` overrides them by task."""
+
+    bytes: NonNegative = 0
+    flops: NonNegative = 0
+    tasks: dict[Name, NonNegative] = {}
+
+
+class Sharing(Record, kw_only=True):
+    """What tasks could share: affinity[branch point][task][task] and the blocks between branch points."""
+
+    branch_points: tuple[LongName, ...] = ()
+    affinity: tuple[Matrix, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+
+class Costs(Record, kw_only=True):
+    """Tables that win over predictors, which win over analytic models.
+
+    Parameters
+    ----------
+    latency, energy
+        Seconds and joules: ``[model][layer][device]``. Where a layer has a row in `latency`, only the devices
+        in that row can run it.
+    transfer
+        Seconds: ``[model][tensor][from][to]``, ends being devices or the host.
+    batch_latency
+        Seconds: ``[stage][batch]``.
+    """
+
+    latency: dict[Name, dict[LongName, dict[Name, NonNegative]]] = {}
+    energy: dict[Name, dict[LongName, dict[Name, NonNegative]]] = {}
+    transfer: dict[Name, dict[LongName, dict[Name, dict[Name, NonNegative]]]] = {}
+    batch_latency: dict[str, dict[str, NonNegative]] = {}
+
+
+class Arrivals(Record, kw_only=True):
+    """How samples of one stream arrive.
+
+    `times` in seconds for a trace; `rate` in samples per second; `cv` is the coefficient of variation of a
+    gamma process; `rates` and `dwell` are the states of a Markov-modulated Poisson process.
+    """
+
+    kind: Literal["trace", "poisson", "gamma", "mmpp", "periodic"] = "poisson"
+    rate: Positive | None = None
+    cv: Positive | None = None
+    jitter: NonNegative = 0
+    times: tuple[NonNegative, ...] = ()
+    rates: tuple[NonNegative, ...] = ()
+    dwell: tuple[Positive, ...] = ()
+
+
+class Stream(Record, kw_only=True):
+    """One source of samples for one task, with its service-level objective in seconds."""
+
+    name: Name
+    task: Name
+    arrivals: Arrivals = Arrivals()
+    slo: Positive | None = None
+    weight: NonNegative = 1
+    exits: dict[str, Fraction] = {}
+
+
+class Workload(Record, kw_only=True):
+    """The samples that serving has to serve."""
+
+    streams: tuple[Stream, ...] = ()
+    horizon: Positive | None = None
+    max_batch: PositiveCount | None = None
+
+
+class Limits(Record, kw_only=True):
+    """Upper limits on what a plan may cost; None: no limit.
+
+    latency, tardiness and deadline (of every job, from its release) in seconds, energy in joules, memory in
+    bytes per memory, the rest in the unit of what they name.
+    """
+
+    latency: NonNegative | None = None
+    energy: NonNegative | None = None
+    edp: NonNegative | None = None
+    max_load: NonNegative | None = None
+    traffic: NonNegative | None = None
+    weighted_completion: NonNegative | None = None
+    tardiness: NonNegative | None = None
+    deadline: NonNegative | None = None
+    memory: NonNegative | None = None
+    variety: Number | None = None
+    size: NonNegative | None = None
+    calls_per_device: PositiveCount | None = None
+    switches: Count | None = None
+    groups: PositiveCount | None = None
+    budget: NonNegative | None = None
+    extensions: Extensions = {}

@@ -1,0 +1,7 @@
+"""Everything that searches: the registry, `solve`, `compare`, and the solvers."""
+
+from dnnplan.solvers.facade import compare, solve
+from dnnplan.solvers.registry import Capabilities, Solver, get_solver, solver_names
+from dnnplan.solvers.search import Progress, Search, Settings
+
+__all__ = ["Capabilities", "Progress", "Search", "Settings", "Solver", "compare", "get_solver", "solve", "solver_names"]

@@ -1,0 +1,244 @@
+"""`solve` and `compare`: from an instance to checked answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from dnnplan.costs import MappingProblem, mapping_problem
+from dnnplan.costs.check import check
+from dnnplan.costs.feasibility import reason_for_infeasibility
+from dnnplan.costs.objectives import TOLERANCE, Terms, objective_name, objective_unit, objective_value
+from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError
+from dnnplan.instances.objective import parse_objective
+from dnnplan.instances.result import GAP_TOLERANCE, Status
+from dnnplan.instances.validation import ensure_valid
+from dnnplan.solvers.registry import Solver, get_solver
+from dnnplan.solvers.search import Progress, Search, Settings
+
+log = logging.getLogger("dnnplan")
+
+
+def solve(  # noqa: PLR0913
+    instance: Instance,
+    solver: str = "auto",
+    *,
+    objective: str | None = None,
+    limits: Mapping[str, float] | None = None,
+    time_limit: float | None = 60.0,
+    work_limit: float | None = None,
+    workers: int = 2,
+    seed: int = 0,
+    gap: float = GAP_TOLERANCE,
+    warm_start: Plan | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Plan where every layer of an instance runs and when.
+
+    Parameters
+    ----------
+    instance
+        What to plan; it is validated first.
+    solver
+        A name of `solver_names()`.
+    objective, limits
+        Replace those of the instance: ``"latency"``, ``"latency=1,energy=0.2"``, ``"latency>energy"``; limits by
+        name, e.g. ``{"energy": 0.5}``.
+    time_limit, work_limit, workers, seed, gap, warm_start, on_progress, stop
+        See `Settings`.
+
+    Returns
+    -------
+    Result
+        The best plan found, checked, with the best bound proven.
+
+    Raises
+    ------
+    InputError
+        The instance is not valid, or the warm start does not fit it.
+    UnsupportedError
+        Unknown solver or objective, or an objective that the solver cannot optimise.
+
+    Examples
+    --------
+    >>> import dnnplan
+    >>> result = dnnplan.solve(dnnplan.load("tiny/hand"), time_limit=10)
+    >>> result.status
+    'optimal'
+    """
+    began = time.perf_counter()
+    instance = with_objective(instance, objective, limits)
+    ensure_valid(instance)
+    problem = mapping_problem(instance)
+    chosen = get_solver(solver)
+    _require_objectives(solver, chosen, problem)
+    settings = Settings(
+        time_limit=time_limit,
+        work_limit=work_limit,
+        workers=workers,
+        seed=seed,
+        gap=gap,
+        warm_start=warm_start,
+        on_progress=on_progress,
+        stop=stop,
+    )
+    reason = reason_for_infeasibility(problem)
+    if reason is not None:
+        search = Search(problem, settings, name=solver, began=began, infeasible=reason)
+        return _result(problem, [search], solver, settings)
+    searches = _run_stages(problem, chosen, solver, settings, began)
+    return _result(problem, searches, solver, settings)
+
+
+def compare(
+    instances: Instance | Iterable[Instance], solvers: Sequence[str], **options: Any
+) -> list[tuple[Instance, Result]]:
+    """Solve each instance with each solver; `options` are those of `solve`.
+
+    Returns
+    -------
+    list of (instance, result), instances first, solvers in the order given.
+    """
+    several = [instances] if isinstance(instances, Instance) else list(instances)
+    return [(instance, solve(instance, solver, **options)) for instance in several for solver in solvers]
+
+
+def with_objective(instance: Instance, objective: str | None, limits: Mapping[str, float] | None) -> Instance:
+    """The instance with another objective or further limits.
+
+    Raises
+    ------
+    UnsupportedError
+        A limit has an unknown name.
+    """
+    if objective is not None:
+        parse_objective(objective)
+        instance = msgspec.structs.replace(instance, objective=objective)
+    if limits:
+        known = set(instance.limits.__struct_fields__) - {"extensions"}
+        if unknown := [name for name in limits if name not in known]:
+            raise UnsupportedError(f"unknown limit '{unknown[0]}'; expected one of {', '.join(sorted(known))}")
+        instance = msgspec.structs.replace(instance, limits=msgspec.structs.replace(instance.limits, **limits))
+    return instance
+
+
+def _require_objectives(name: str, solver: Solver, problem: MappingProblem) -> None:
+    able = solver.capabilities.objectives
+    for term in (term for stage in problem.stages for term, _ in stage):
+        if term not in able:
+            raise UnsupportedError(f"solver '{name}' does not optimise '{term}'; it optimises {', '.join(able)}")
+
+
+def _run_stages(
+    problem: MappingProblem, solver: Solver, name: str, settings: Settings, began: float
+) -> list[Search]:
+    """One search for each stage of a lexicographic objective; later ones may not worsen earlier ones."""
+    searches: list[Search] = []
+    limits = dict(problem.limits)
+    warm = settings.warm_start
+    for index, terms in enumerate(problem.stages):
+        left = len(problem.stages) - index
+        share = None if settings.time_limit is None else began + settings.time_limit - time.perf_counter()
+        if share is not None and left > 1:
+            share /= left
+        stage = dataclasses.replace(problem, stages=(terms,), limits=dict(limits))
+        search = Search(stage, dataclasses.replace(settings, time_limit=share, warm_start=warm), name=name)
+        if index == 0:
+            search.began = began
+            search.settings = dataclasses.replace(
+                search.settings, time_limit=None if share is None else share + time.perf_counter() - began
+            )
+        if searches and searches[-1].best is not None:
+            search.accept(dataclasses.replace(searches[-1].best))
+        _run(solver, stage, search, warm)
+        searches.append(search)
+        if search.best is None or search.value is None:
+            break
+        limits |= _stage_limit(terms, search.value, limits)
+    return searches
+
+
+def _stage_limit(terms: Terms, value: float, limits: Mapping[str, float]) -> dict[str, float]:
+    if len(terms) == 1:
+        name = terms[0][0]
+        return {name: min(limits.get(name, float("inf")), value)}
+    raise UnsupportedError("a lexicographic objective takes one term a stage except in the last one")
+
+
+def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | None) -> None:
+    try:
+        if warm is not None:
+            search.propose(warm)
+        solver.run(problem, search)
+    except KeyboardInterrupt:
+        search.interrupted = True
+
+
+def _result(problem: MappingProblem, searches: list[Search], name: str, settings: Settings) -> Result:
+    first, last = searches[0], searches[-1]
+    chosen = next((s for s in reversed(searches) if s.best is not None), first)
+    plan, cost, violations = None, None, ()
+    if chosen.best is not None:
+        plan, cost = _final_plan(chosen), chosen.best.cost
+        violations = check(problem.instance, plan, cost=cost)
+    value = None if cost is None else objective_value(problem.stages[0], cost)
+    bound = first.bound
+    if bound is not None and value is not None and bound > value * (1 + TOLERANCE) + 1e-12:
+        raise SolverError(f"{name} claims the bound {bound!r} ({first.bound_name}), yet a checked plan costs {value!r}")
+    stages_done = len(searches) == len(problem.stages) and all(s.proved for s in searches)
+    status: Status
+    if first.infeasible is not None:
+        status = "infeasible"
+    elif cost is None:
+        status = "unknown"
+    elif violations:
+        status = "error"
+    else:
+        status = "optimal" if stages_done and (first.gap or 0.0) <= GAP_TOLERANCE else "feasible"
+    return Result(
+        status=status,
+        stop_reason=last.stop_reason if stages_done or not last.proved else "time_limit",
+        objective=ObjectiveValue(
+            name=objective_name(problem.stages), value=value, unit=objective_unit(problem.stages[0])
+        ),
+        bound=bound,
+        bound_name=first.bound_name,
+        gap=None if value is None or bound is None else max(0.0, value - bound) / max(abs(value), 1e-12),
+        valid=plan is not None and not violations,
+        runtime=first.seconds,
+        solver=name,
+        seed=settings.seed,
+        message=first.infeasible or "",
+        cost=cost,
+        plan=plan,
+        history=tuple(entry for s in searches[:1] for entry in s.history),
+        violations=tuple(violations),
+        versions=_versions(),
+    )
+
+
+def _final_plan(search: Search) -> Plan:
+    """The incumbent as a plan file, with the derived times for its readers."""
+    assert search.best is not None
+    plan = search.best.plan
+    times = {
+        name: (search.best.starts[name], search.best.ends[name]) for name in search.best.decisions.call_names
+    }
+    return msgspec.structs.replace(plan, times=times, instance=search.problem.instance_hash)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("dnnplan", "ortools", "highspy", "pulp", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

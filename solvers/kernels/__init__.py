@@ -1,0 +1,1 @@
+"""Compiled loops on arrays, each with its plain-Python twin: the same function, not compiled."""

@@ -1,0 +1,90 @@
+"""All solvers by name. To add one: one file, one line here; the conformance suite picks it up.
+
+Other packages register theirs under the entry point group ``dnnplan.solvers``: a name that maps to a class with
+the attributes of `Solver`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from dnnplan.costs import MappingProblem
+from dnnplan.instances import UnsupportedError
+from dnnplan.instances.wording import suggestion
+from dnnplan.solvers.search import Search
+
+ALL_OBJECTIVES = ("latency", "energy", "edp", "traffic", "max_load", "weighted_completion", "tardiness", "memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a solver can do.
+
+    Parameters
+    ----------
+    problem
+        ``mapping``, ``ordering``, ``grouping``, ``serving`` or ``joint``.
+    exact
+        Whether it proves optimality given time.
+    objectives
+        Objectives that it optimises (heuristics may optimise one and be judged by another).
+    bounds
+        Whether it reports lower bounds.
+    requires
+        Packages it needs beyond the core ones.
+    """
+
+    problem: str = "mapping"
+    exact: bool = False
+    objectives: tuple[str, ...] = ("latency",)
+    bounds: bool = False
+    requires: tuple[str, ...] = ()
+
+
+class Solver(Protocol):
+    """A solver: what it is called, what it can do, and a method that reports plans and bounds to a search."""
+
+    summary: str
+    capabilities: Capabilities
+
+    def run(self, problem: MappingProblem, search: Search) -> None:
+        """Search for plans until `search.finished()`, or until there is nothing left to try."""
+
+
+REGISTRY: dict[str, str] = {
+    "single_device": "dnnplan.solvers.constructive:SingleDevice",
+    "compute_first": "dnnplan.solvers.constructive:ComputeFirst",
+    "heft": "dnnplan.solvers.heft:Heft",
+    "cpsat": "dnnplan.solvers.cpsat:CpSat",
+    "milp": "dnnplan.solvers.milp:Milp",
+    "auto": "dnnplan.solvers.auto:Auto",
+}
+
+
+def solver_names() -> tuple[str, ...]:
+    """Names of all solvers, those of other packages included."""
+    return tuple(REGISTRY) + tuple(sorted(e.name for e in entry_points(group="dnnplan.solvers")))
+
+
+def get_solver(name: str) -> Solver:
+    """The solver of that name.
+
+    Raises
+    ------
+    UnsupportedError
+        There is none; the message names the closest.
+    """
+    if name in REGISTRY:
+        module, attribute = REGISTRY[name].split(":")
+        solver: Solver = getattr(importlib.import_module(module), attribute)()
+        return solver
+    for entry in entry_points(group="dnnplan.solvers"):
+        if entry.name == name:
+            loaded: Solver = entry.load()()
+            return loaded
+    raise UnsupportedError(
+        f"'{name}' is not a solver{suggestion(name, solver_names())}; expected one of {', '.join(solver_names())}"
+    )

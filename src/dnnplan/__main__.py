@@ -1,0 +1,5 @@
+"""`python -m dnnplan`: the command line."""
+
+from dnnplan.cli import main
+
+main()

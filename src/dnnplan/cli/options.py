@@ -1,0 +1,144 @@
+"""Options that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dnnplan.instances.errors import InputError, UnsupportedError
+from dnnplan.instances.wording import suggestion
+
+ProblemName = Literal["grouping", "ordering", "mapping", "serving", "joint"]
+AVAILABLE_PROBLEMS = ("mapping",)
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Bundled name, file, or - for stdin.")]
+OneFile = Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, file, or - for stdin.")]
+Format = Annotated[str | None, typer.Option("--format", help="Format of the files; default: recognised.")]
+Select = Annotated[str | None, typer.Option(help="One part of a file that holds several.")]
+PlatformName = Annotated[
+    str | None, typer.Option("--platform", help="Bundled platform (see `dnnplan platforms`) or a file.")
+]
+Dims = Annotated[
+    list[str] | None, typer.Option("--dim", metavar="NAME=N", help="Number for a symbolic dimension; repeatable.")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; never overwritten silently.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
+InstanceName = Annotated[
+    list[str] | None,
+    typer.Option("--instance", metavar="FILE", help="The instance of the plan; repeat it for several networks."),
+]
+Problem_ = Annotated[ProblemName, typer.Option("--problem", help="What to decide.")]
+Objective = Annotated[
+    str | None,
+    typer.Option(help="latency | latency=1,energy=0.2 | latency>energy; default: that of the instance."),
+]
+LimitTexts = Annotated[
+    list[str] | None, typer.Option("--limit", metavar="NAME=VALUE", help="Upper limit in SI units; repeatable.")
+]
+Gap = Annotated[float, typer.Option(min=0.0, help="Relative gap at which to stop.")]
+TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds.")]
+WorkLimit = Annotated[float | None, typer.Option(min=0.0, help="Deterministic units of work.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads; default: all processors.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of all random choices.")]
+
+
+def split_assignment(text: str, what: str) -> tuple[str, str]:
+    """Take ``NAME=VALUE`` apart.
+
+    Raises
+    ------
+    InputError
+        There is no "=", or nothing on one of its sides.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise InputError(f"{what} '{text}': expected NAME=VALUE")
+    return name, value
+
+
+def parse_limits(texts: Iterable[str] | None) -> dict[str, float]:
+    """Limits by name, from ``energy=0.5``; plain floats in SI units."""
+    limits: dict[str, float] = {}
+    for text in texts or ():
+        name, value = split_assignment(text, "--limit")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"--limit {text}: '{value}' is not a finite number (SI units, without suffix)")
+        if name in limits:
+            raise InputError(f"--limit {text}: {name} is limited twice")
+        limits[name] = int(number) if number.is_integer() else number
+    return limits
+
+
+def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
+    """Dimensions by name, from ``batch=1``."""
+    dims: dict[str, int] = {}
+    for text in texts or ():
+        name, value = split_assignment(text, "--dim")
+        if not value.isdecimal() or int(value) < 1:
+            raise InputError(f"--dim {text}: '{value}' is not a positive whole number")
+        dims[name] = int(value)
+    return dims
+
+
+def parse_solvers(text: str) -> list[str]:
+    """Solver names from ``a,b``; unknown ones are refused before anything runs."""
+    from dnnplan.solvers.registry import solver_names  # noqa: PLC0415
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    known = solver_names()
+    for name in names:
+        if name not in known:
+            hint = suggestion(name, known)
+            raise UnsupportedError(f"'{name}' is not a solver{hint}; expected some of {', '.join(known)}")
+    if not names:
+        raise InputError(f"no solver given, expected some of {', '.join(known)}")
+    return names
+
+
+def require_problem(problem: str) -> None:
+    """Refuse problems that this version does not solve.
+
+    Raises
+    ------
+    UnsupportedError
+        Says which problems are available.
+    """
+    if problem not in AVAILABLE_PROBLEMS:
+        raise UnsupportedError(
+            f"--problem {problem}: not available yet; this version solves {', '.join(AVAILABLE_PROBLEMS)}"
+        )
+
+
+def require_free(path: Path | None, *, force: bool, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse, before any work is done, to write where it will not be possible.
+
+    Raises
+    ------
+    InputError
+        The file exists and `force` is not set, its folder does not exist, or its suffix is not one of those.
+    """
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file")
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists; --force overwrites it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

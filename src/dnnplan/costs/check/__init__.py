@@ -1,0 +1,151 @@
+"""The independent judge: everything that is wrong with a plan, worked out from docs/cost-model.md alone.
+
+It shares no code with `dnnplan.costs.evaluate`, with the views or with any solver, so that a mistake in one of
+them does not hide itself. All rules: `RULES`, explained in docs/check.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnnplan.costs.check.choices import check_instance, check_numbers, read_kept, read_pinned
+from dnnplan.costs.check.deadlock import check_deadlock, check_names, check_transfer_order
+from dnnplan.costs.check.figures import cost_of
+from dnnplan.costs.check.limits import check_calls_per_device, check_cost, check_limits, check_objective
+from dnnplan.costs.check.memory import check_live, check_static, peaks
+from dnnplan.costs.check.rules import RULES, Findings
+from dnnplan.costs.check.setting import Setting
+from dnnplan.costs.check.simulate import Run
+from dnnplan.costs.check.structure import decide
+from dnnplan.costs.check.times import check_times
+from dnnplan.costs.check.wiring import Wiring, check_routes
+from dnnplan.instances import (
+    Cost,
+    Instance,
+    ObjectiveValue,
+    Plan,
+    PlanError,
+    Problem,
+    UnsupportedError,
+    Violation,
+)
+
+__all__ = ["RULES", "Simulation", "check", "simulate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What happens when a plan runs.
+
+    Parameters
+    ----------
+    calls, transfers
+        (start, end) in seconds, by call name and by transfer identifier.
+    completion
+        Seconds at which each job (``task/number``) is complete.
+    cost
+        Every figure of the plan.
+    """
+
+    calls: dict[str, tuple[float, float]]
+    transfers: dict[str, tuple[float, float]]
+    completion: dict[str, float]
+    cost: Cost
+
+
+def check(
+    instance: Instance, plan: Plan, *, cost: Cost | None = None, objective: ObjectiveValue | None = None
+) -> tuple[Violation, ...]:
+    """List every rule that a plan breaks; an empty tuple means that the plan is valid.
+
+    Parameters
+    ----------
+    instance
+        A valid instance with a platform.
+    plan
+        A mapping plan; its `times`, where given, are compared with the derived ones.
+    cost, objective
+        What the answer claims; compared with what the decisions give.
+
+    Raises
+    ------
+    InstanceError
+        The instance lacks what a mapping plan is checked against.
+    UnsupportedError
+        The plan is no mapping plan, or contention is ``memory``.
+
+    Notes
+    -----
+    Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the decisions
+    before them are whole. One pass over layers and tensors, and an event simulation: O((C + T) log(C + T)) for C
+    calls and T transfers.
+    """
+    found = Findings()
+    judged = run_plan(instance, plan, found)
+    if judged is None:
+        return tuple(found)
+    run, figures = judged
+    check_limits(run, figures, found)
+    check_times(run, plan, found)
+    if cost is not None:
+        check_cost(cost, figures, found)
+    if objective is not None:
+        check_objective(objective, figures, found)
+    return tuple(found)
+
+
+def simulate(instance: Instance, plan: Plan) -> Simulation:
+    """Derive all times and figures of a plan.
+
+    Raises
+    ------
+    PlanError
+        The plan cannot run as it stands; lists why.
+    """
+    found = Findings()
+    judged = run_plan(instance, plan, found)
+    if judged is None:
+        raise PlanError(problems=[Problem(violation.where, str(violation)) for violation in found])
+    run, figures = judged
+    wiring = run.wiring
+    names = [wiring.transfer_name(number) for number in range(len(wiring.transfers))]
+    jobs = [job.key("").rstrip("/") for job in wiring.setting.jobs]
+    return Simulation(
+        calls=dict(zip(wiring.decisions.names, zip(run.start, run.end, strict=True), strict=True)),
+        transfers=dict(zip(names, zip(run.transfer_start, run.transfer_end, strict=True), strict=True)),
+        completion=dict(zip(jobs, run.completion, strict=True)),
+        cost=figures,
+    )
+
+
+def run_plan(instance: Instance, plan: Plan, found: Findings) -> tuple[Run, Cost] | None:
+    """Judge the decisions, run the plan and judge its memory; None where it cannot run."""
+    if plan.problem != "mapping":
+        raise UnsupportedError(f"check judges plans of problem 'mapping', this one is of {plan.problem!r}")
+    setting = Setting(instance)
+    if setting.execution.contention == "memory":
+        raise UnsupportedError("contention 'memory' is reserved; use 'none' or 'links'")
+    check_instance(setting, plan, found)
+    check_numbers(plan, found)
+    decisions = decide(setting, plan, found)
+    pinned = read_pinned(setting, plan, decisions, found)
+    kept = read_kept(setting, plan, decisions, found)
+    check_static(setting, pinned, found)
+    devices = [device.name for device in setting.ends.devices]
+    counts = [len(calls) for calls in decisions.order]
+    check_calls_per_device(devices, counts, instance.limits.calls_per_device, found)
+    if found.breaks("number", "unknown", "placement", "device", "calls", "order"):
+        return None
+    wiring = Wiring(setting, decisions, pinned, kept)
+    check_routes(wiring, found)
+    check_names(wiring, plan, found)
+    check_transfer_order(wiring, plan, found)
+    if found.breaks("route", "unknown", "transfer_order"):
+        return None
+    run = Run(wiring, plan)
+    check_deadlock(run, plan, found)
+    if found.breaks("deadlock"):
+        return None
+    highest = peaks(run)
+    check_live(run, highest, found)
+    return run, cost_of(run, highest)

@@ -1,0 +1,154 @@
+"""The one judge of what a plan costs: earliest times, energy, traffic, loads and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dnnplan.costs.calls import CallGraph, call_graph
+from dnnplan.costs.decisions import Decisions, decode, to_plan
+from dnnplan.costs.events import EventSimulation
+from dnnplan.costs.mapping import MappingProblem, mapping_problem
+from dnnplan.costs.residency import memory_peaks
+from dnnplan.costs.timeline import Timeline, Times, Transfer
+from dnnplan.instances import Cost, Instance, Plan
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """What a plan does and costs.
+
+    Parameters
+    ----------
+    graph
+        The calls of the plan.
+    times
+        Start and end of every call, and all transfers.
+    cost
+        The figures.
+    completion
+        Completion time of every job, seconds.
+    """
+
+    graph: CallGraph
+    times: Times
+    cost: Cost
+    completion: list[float]
+
+    @property
+    def problem(self) -> MappingProblem:
+        """The view that the plan was evaluated on."""
+        return self.graph.problem
+
+    @property
+    def decisions(self) -> Decisions:
+        """The plan as indices."""
+        return self.graph.decisions
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan itself."""
+        return to_plan(self.problem, self.decisions)
+
+    @cached_property
+    def starts(self) -> dict[str, float]:
+        """Start of every call, by name, seconds."""
+        return dict(zip(self.decisions.call_names, self.times.start, strict=True))
+
+    @cached_property
+    def ends(self) -> dict[str, float]:
+        """End of every call, by name, seconds."""
+        return dict(zip(self.decisions.call_names, self.times.end, strict=True))
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """All transfers, ends as indices of devices (m: the host)."""
+        return self.times.transfers
+
+
+def evaluate(problem: MappingProblem | Instance, plan: Plan | Decisions) -> Evaluation:
+    """Derive all times of a plan from its decisions, and what they cost.
+
+    Raises
+    ------
+    PlanError
+        The decisions do not fit the instance, or wait for each other.
+    """
+    if isinstance(problem, Instance):
+        problem = mapping_problem(problem)
+    decisions = decode(problem, plan) if isinstance(plan, Plan) else plan
+    graph = call_graph(problem, decisions)
+    times = (EventSimulation if problem.execution.contention == "links" else Timeline)(graph).compute()
+    completion = _completion(graph, times)
+    return Evaluation(graph, times, _cost(graph, times, completion), completion)
+
+
+def _completion(graph: CallGraph, times: Times) -> list[float]:
+    """Completion of each job: its last call, and the last transfer of an output to the host."""
+    problem = graph.problem
+    completion = [job.release for job in problem.jobs]
+    for job, end in zip(graph.job, times.end, strict=True):
+        completion[job] = max(completion[job], end)
+    for t in times.transfers:
+        if t.target == problem.m and problem.output[t.tensor]:
+            job = graph.job[t.call]
+            completion[job] = max(completion[job], t.end)
+    return completion
+
+
+def _cost(graph: CallGraph, times: Times, completion: list[float]) -> Cost:
+    problem = graph.problem
+    latency = max(completion, default=0.0)
+    place = np.array(graph.decisions.place, dtype=np.int64)
+    rows = np.arange(problem.n)
+    compute = np.zeros(problem.m)
+    np.add.at(compute, place, problem.duration[rows, place])
+    per_byte = problem.routes.energy_per_byte.tolist()
+    moved = sum(t.bytes * per_byte[t.source][t.target] for t in times.transfers)
+    idle = float((problem.idle_power * np.maximum(latency - compute, 0.0)).sum())
+    energy = float(problem.energy[rows, place].sum()) + moved + idle
+    load = _loads(graph, compute)
+    tardiness = weighted = 0.0
+    for job, end in zip(problem.jobs, completion, strict=True):
+        weighted += job.weight * (end - job.release)
+        tardiness += job.weight * max(0.0, end - job.due) if job.due is not None else 0.0
+    peaks = memory_peaks(graph, times)
+    return Cost(
+        latency=latency,
+        energy=energy,
+        edp=energy * latency,
+        traffic=float(sum(t.bytes for t in times.transfers)),
+        max_load=max(load, default=0.0),
+        weighted_completion=weighted,
+        tardiness=tardiness,
+        memory=dict(zip(problem.memory_names, peaks.tolist(), strict=True)),
+        load=dict(zip(problem.devices, load, strict=True)),
+    )
+
+
+def _loads(graph: CallGraph, compute: np.ndarray) -> list[float]:
+    """Seconds of work of each device in one period (``max_load``)."""
+    problem, m = graph.problem, graph.problem.m
+    direct = problem.execution.staging == "direct"
+    moves = [0.0] * m
+    for c, d in enumerate(graph.device):
+        moves[d] += graph.load[c]
+    for k, p in enumerate(graph.producer):
+        home = graph.device[p] if p >= 0 else m
+        outside: dict[int, list[int]] = {}
+        for c in graph.reader_calls[k]:
+            if graph.device[c] != home:
+                outside.setdefault(graph.device[c], []).append(c)
+        if p < 0 and not problem.host:
+            continue
+        for d, calls in outside.items():
+            if direct:
+                moves[d] += problem.move_seconds(k, home, d)
+            else:
+                moves[d] += problem.read_seconds(k, d, max(graph.read_bytes(k, c) for c in calls))
+        if not direct and p >= 0 and (outside or problem.output[k]):
+            moves[home] += problem.move_seconds(k, home, m)
+    combine = max if problem.execution.overlap else (lambda a, b: a + b)
+    return [float(combine(float(work), move)) for work, move in zip(compute, moves, strict=True)]

@@ -1,0 +1,1 @@
+"""Pictures and tables of instances, plans and results: terminal Gantt, figures, traces, tables."""

@@ -1,0 +1,177 @@
+"""The store keeps every row once, and refuses files that are not its own."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+import pytest
+
+from benchmarks.row import Row
+from benchmarks.store import SCHEMA_VERSION, Store
+from dnnplan.instances import Cost, FormatError, Plan
+
+
+def make_row(**changes):
+    values = {
+        "suite": "probe",
+        "instance": "tiny/hand",
+        "instance_hash": "ab" * 32,
+        "layers": 6,
+        "devices": 2,
+        "solver": "heft",
+        "time_limit": 2.0,
+        "limits": {"energy": 0.5, "calls_per_device": 2.0},
+        "seed": 3,
+        "versions": {"dnnplan": "0.1.0", "code": "123456789abc"},
+        "machine": {"cpu": "Z80", "cores": 1, "memory_gib": 0, "os": "CP/M 2", "python": "CPython 3.11.9"},
+        "status": "feasible",
+        "stop_reason": "exhausted",
+        "value": 0.013,
+        "unit": "s",
+        "bound": 0.012,
+        "bound_name": "critical path",
+        "gap": 1 / 13,
+        "seconds": 0.25,
+        "peak_memory": 2**27,
+        "valid": True,
+        "started_at": "2026-11-20T10:00:00+00:00",
+        "history": ((0.1, 0.014, None), (0.2, 0.013, 0.012)),
+        "cost": Cost(
+            latency=0.013,
+            energy=0.1,
+            edp=0.0013,
+            traffic=10.0,
+            max_load=0.01,
+            weighted_completion=0.013,
+            tardiness=0.0,
+        ),
+        "plan": Plan(placement={"hand/0/stem": "npu"}, order={"npu": ("hand/0/stem",)}),
+    }
+    return Row(**(values | changes))
+
+
+def test_rows_come_back_as_they_went_in(tmp_path):
+    rows = [
+        make_row(),
+        make_row(seed=4, plan=None, cost=None, value=None, bound=None, gap=None, valid=None),
+        make_row(kind="measure", instance="heft-1000x8", solver="", target=0.01, reached=False),
+    ]
+    with Store(tmp_path / "new" / "store.sqlite") as store:
+        for row in rows:
+            store.add(row)
+    with Store(tmp_path / "new" / "store.sqlite") as store:
+        assert store.rows() == rows
+        assert store.find(rows[1].key) == rows[1]
+        assert store.find("0" * 64) is None
+
+
+def test_columns_can_be_queried(tmp_path):
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(make_row())
+    connection = sqlite3.connect(tmp_path / "s.sqlite")
+    found = connection.execute(
+        "SELECT solver, value, valid, json_extract(limits, '$.energy'), json_extract(machine, '$.cpu') FROM rows"
+    ).fetchall()
+    connection.close()
+    assert found == [("heft", 0.013, 1, 0.5, "Z80")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"suite": "other"},
+        {"instance_hash": "cd" * 32},
+        {"solver": "auto"},
+        {"objective": "energy"},
+        {"limits": {"energy": 0.25}},
+        {"time_limit": None},
+        {"seed": 4},
+        {"workers": 2},
+        {"versions": {"dnnplan": "0.1.0", "code": "another"}},
+        {"machine": {"cpu": "6502", "cores": 1, "memory_gib": 0, "python": "CPython 3.11.9"}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_rows_that_differ_in_what_was_run_are_different_rows(changes, tmp_path):
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(make_row())
+        store.add(make_row(**changes))
+        assert len(store.rows()) == 2
+
+
+def test_the_same_run_again_replaces_its_row(tmp_path):
+    again = make_row(value=0.012, seconds=9.0, started_at="2026-11-21T10:00:00+00:00")
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(make_row())
+        store.add(again)
+        assert store.rows() == [again]
+
+
+def test_key_does_not_depend_on_the_order_of_limits_or_versions():
+    row = make_row()
+    other = make_row(
+        limits=dict(reversed(row.limits.items())), versions=dict(reversed(row.versions.items()))
+    )
+    assert row.key == other.key
+
+
+def test_suites_are_told_apart(tmp_path):
+    with Store(tmp_path / "s.sqlite") as store:
+        for suite in ("b", "a", "b"):
+            store.add(make_row(suite=suite, seed=len(store.rows())))
+        assert store.suites() == ("b", "a")
+        assert [row.seed for row in store.rows("b")] == [0, 2]
+
+
+@pytest.mark.parametrize(("version", "word"), [(SCHEMA_VERSION - 1, "older"), (SCHEMA_VERSION + 1, "newer")])
+def test_other_schema_versions_are_refused_and_left_alone(version, word, tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.add(make_row())
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    with pytest.raises(FormatError, match=rf"{word} version, {version};.*version {SCHEMA_VERSION}"):
+        Store(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM rows").fetchone() == (1,)
+    connection.close()
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database at all, and long enough to be looked at\n" * 40)
+    foreign = tmp_path / "foreign.sqlite"
+    connection = sqlite3.connect(foreign)
+    connection.execute("CREATE TABLE rows (id INTEGER)")
+    connection.close()
+    for path, message in ((text, "not a bench store"), (foreign, "but not a bench store")):
+        before = path.read_bytes()
+        with pytest.raises(FormatError, match=message):
+            Store(path)
+        assert path.read_bytes() == before
+
+
+def test_a_transaction_that_was_not_finished_leaves_no_row(tmp_path):
+    path = tmp_path / "s.sqlite"
+    store = Store(path)
+    store.add(make_row())
+
+    class Unwritable:
+        def __str__(self):
+            raise AssertionError("not reached")
+
+    with pytest.raises(sqlite3.Error):
+        store.add(msgspec.structs.replace(make_row(seed=9), unit=Unwritable()))  # type: ignore[arg-type]
+    store.close()
+    with Store(path) as opened:
+        assert [row.seed for row in opened.rows()] == [3]
+
+
+def test_two_stores_on_one_file_see_each_other(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as one, Store(path) as two:
+        one.add(make_row(seed=1))
+        two.add(make_row(seed=2))
+        assert [row.seed for row in one.rows()] == [1, 2] == [row.seed for row in two.rows()]

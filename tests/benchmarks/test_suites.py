@@ -1,0 +1,89 @@
+"""Every registered suite can be listed, names each case once, and fits the time that is promised for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import benchmarks.suites
+from benchmarks.case import Case, Measurement
+from benchmarks.runner import list_suites
+from benchmarks.suites import SUITES, real_networks, suite_cases, suite_names, suite_seconds
+from benchmarks.suites.limits import SECONDS
+from benchmarks.timings import MEASUREMENTS
+from dnnplan.instances import InputError
+from dnnplan.solvers import solver_names
+
+HALF_AN_HOUR = 1800
+
+
+def identity(case):
+    if isinstance(case, Measurement):
+        return ("measure", case.name)
+    return (case.instance, case.solver, case.objective, tuple(case.limits.items()), case.time_limit)
+
+
+def test_every_suite_module_is_registered():
+    folder = Path(benchmarks.suites.__file__).parent
+    modules = {f"benchmarks.suites.{p.stem}" for p in folder.glob("*.py") if p.stem != "__init__"}
+    assert modules == set(SUITES.values())
+    assert set(list_suites()) == set(suite_names())
+    assert all(summary.strip() for summary in list_suites().values())
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_cases_are_unique_and_known(suite):
+    cases = list(suite_cases(suite))
+    assert cases
+    assert [c for c, n in Counter(map(identity, cases)).items() if n > 1] == []
+    for case in cases:
+        if isinstance(case, Measurement):
+            assert case.name in MEASUREMENTS
+        else:
+            assert case.solver in solver_names()
+            assert case.time_limit > 0
+
+
+def test_selection_fits_into_half_an_hour():
+    assert suite_seconds("selection") <= HALF_AN_HOUR
+
+
+def test_selection_covers_what_is_to_be_reached():
+    cases = list(suite_cases("selection"))
+    assert {c.name for c in cases if isinstance(c, Measurement)} >= set(MEASUREMENTS)
+    solves = [c for c in cases if isinstance(c, Case)]
+    for name, seconds in ((real_networks.PAIR, 20), (real_networks.FOUR, 60), (real_networks.NINE, 60)):
+        assert {(c.solver, c.time_limit) for c in solves if c.instance == name} >= {("auto", seconds)}
+    assert {c.solver for c in solves if c.time_limit == SECONDS} == set(solver_names())
+
+
+@pytest.mark.parametrize("suite", ["small", "generated", "limits"])
+def test_generated_instances_are_what_their_names_say(suite):
+    seen = set()
+    for case in suite_cases(suite):
+        if isinstance(case, Measurement) or case.instance in seen or case.instance.startswith("phone/"):
+            continue
+        seen.add(case.instance)
+        instance = case.build()
+        assert instance == case.build()
+        layers = sum(len(model.layers) for model in instance.models)
+        assert layers <= 500
+        if "x" in case.instance:
+            part = next(p for p in case.instance.split("-") if "x" in p and p[0].isdigit())
+            assert part == f"{layers}x{len(instance.platform.devices)}"
+    assert seen
+
+
+def test_small_goes_through_all_execution_settings_it_has_room_for():
+    from dnnplan.instances.generators import all_executions
+
+    cases = [c for c in suite_cases("small") if isinstance(c, Case)]
+    built = {c.instance: c.build().platform.execution for c in cases}
+    assert set(built.values()) == set(list(all_executions())[: len(built)])
+
+
+def test_an_unknown_suite_is_named_with_those_there_are():
+    with pytest.raises(InputError, match=r"nonesuch: no such suite, expected one of selection, real-networks"):
+        list(suite_cases("nonesuch"))
