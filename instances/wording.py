@@ -54,16 +54,16 @@ def show(value: Any) -> str:
     >>> show(None), show("gpu"), show([1, 2]), show({}), show(float("nan"))
     ('null', '"gpu"', 'a list', 'an object', 'NaN')
     """
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return _quoted(value)
-    if value is None or isinstance(value, bool):
+    if value is None or kind is bool:
         return json.dumps(value)
-    if isinstance(value, int):
+    if kind is int:
         # The text of an integer of a million digits takes long, and Python refuses to make it.
         return str(value) if value.bit_length() < 256 else f"an integer of {value.bit_length()} bits"
-    if isinstance(value, float):
+    if kind is float:
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(repr(value), repr(value))
-    kind = type(value)
     if kind in _COMPOUNDS:
         return _COMPOUNDS[kind]
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."

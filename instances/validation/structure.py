@@ -51,8 +51,11 @@ def record_problems(record: msgspec.Struct) -> tuple[Problem, ...]:
         msgspec.json.encode(data)  # finds text that is not Unicode
     except (TypeError, RecursionError, OverflowError, UnicodeError, ValueError) as error:
         return structural_problems(record, type(record)) or (Problem("", str(error)),)
-    _, problems = decode(data, type(record))
-    return problems
+    decoded, problems = decode(data, type(record))
+    if decoded != record:
+        # Problems, records of the wrong type that happen to have the right fields, or only lists for tuples.
+        return structural_problems(record, type(record)) or problems
+    return ()
 
 
 def structural_problems(data: Any, record: type[msgspec.Struct]) -> tuple[Problem, ...]:
@@ -189,11 +192,11 @@ def _check_number(value: Any, kind: inspect.IntType | inspect.FloatType, path: s
         report.add(path, f"{show(value)}, expected {_describe(kind)}")
         return
     if isinstance(value, float) and not math.isfinite(value):
-        report.add(path, f"{show(value)}, expected a finite number{_and_bounds(kind)}")
+        report.add(path, f"{show(value)}, expected a finite number{_bounds(kind)}")
     elif abs(value) > LARGEST_INT and isinstance(value, int):
         report.add(path, f"{show(value)}, expected an integer of 64 bits (write larger numbers as 1e20)")
     elif not _within(value, kind):
-        report.add(path, f"{show(value)}, expected{_bounds(kind)}")
+        report.add(path, f"{show(value)}, expected{_bounds(kind, value)}")
 
 
 def _within(value: float, kind: inspect.IntType | inspect.FloatType) -> bool:
@@ -205,17 +208,14 @@ def _within(value: float, kind: inspect.IntType | inspect.FloatType) -> bool:
     )
 
 
-def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
-    """Bounds in words; the limits that are only there to keep sums finite are left out unless alone."""
-    lower = f" >= {kind.ge}" if kind.ge is not None else f" > {kind.gt}" if kind.gt is not None else ""
-    upper = f" <= {kind.le}" if kind.le is not None else f" < {kind.lt}" if kind.lt is not None else ""
-    if lower and kind.le is not None and kind.le >= LARGEST_INT:
-        upper = ""
-    return f"{lower} and{upper}" if lower and upper else lower + upper
-
-
-def _and_bounds(kind: inspect.IntType | inspect.FloatType) -> str:
-    return _bounds(kind) if kind.le is None or kind.ge is None or kind.ge > -LARGEST_INT else ""
+def _bounds(kind: inspect.IntType | inspect.FloatType, value: float | None = None) -> str:
+    """Bounds in words. Those that only keep sums finite are left out, unless it is them that a value breaks."""
+    limits = [
+        (sign, limit)
+        for sign, limit in ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
+        if limit is not None and (abs(limit) < LARGEST_INT or (value is not None and abs(value) > abs(limit)))
+    ]
+    return " and".join(f" {sign} {limit}" for sign, limit in limits)
 
 
 def _check_string(value: Any, kind: inspect.StrType, path: str, report: Report) -> None:
@@ -334,7 +334,7 @@ def _describe(kind: inspect.Type) -> str:
         return " or ".join(show(value) for value in kind.values)
     words = _WORDS[type(kind)]
     if isinstance(kind, inspect.IntType | inspect.FloatType):
-        return words + _and_bounds(kind)
+        return words + _bounds(kind)
     return words
 
 

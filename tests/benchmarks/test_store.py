@@ -110,9 +110,7 @@ def test_the_same_run_again_replaces_its_row(tmp_path):
 
 def test_key_does_not_depend_on_the_order_of_limits_or_versions():
     row = make_row()
-    other = make_row(
-        limits=dict(reversed(row.limits.items())), versions=dict(reversed(row.versions.items()))
-    )
+    other = make_row(limits=dict(reversed(row.limits.items())), versions=dict(reversed(row.versions.items())))
     assert row.key == other.key
 
 
@@ -153,20 +151,14 @@ def test_other_files_are_refused_and_left_alone(tmp_path):
         assert path.read_bytes() == before
 
 
-def test_a_transaction_that_was_not_finished_leaves_no_row(tmp_path):
+def test_a_row_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     path = tmp_path / "s.sqlite"
-    store = Store(path)
-    store.add(make_row())
-
-    class Unwritable:
-        def __str__(self):
-            raise AssertionError("not reached")
-
-    with pytest.raises(sqlite3.Error):
-        store.add(msgspec.structs.replace(make_row(seed=9), unit=Unwritable()))  # type: ignore[arg-type]
-    store.close()
-    with Store(path) as opened:
-        assert [row.seed for row in opened.rows()] == [3]
+    with Store(path) as store:
+        store.add(make_row())
+        with pytest.raises(sqlite3.IntegrityError):
+            store.add(msgspec.structs.replace(make_row(seed=9), status=None))
+    with Store(path) as store:
+        assert [row.seed for row in store.rows()] == [3]
 
 
 def test_two_stores_on_one_file_see_each_other(tmp_path):

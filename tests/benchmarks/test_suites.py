@@ -85,5 +85,7 @@ def test_small_goes_through_all_execution_settings_it_has_room_for():
 
 
 def test_an_unknown_suite_is_named_with_those_there_are():
-    with pytest.raises(InputError, match=r"nonesuch: no such suite, expected one of selection, real-networks"):
+    with pytest.raises(
+        InputError, match=r"nonesuch: no such suite, expected one of selection, real-networks"
+    ):
         list(suite_cases("nonesuch"))

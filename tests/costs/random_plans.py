@@ -94,7 +94,7 @@ def random_instance(rng: random.Random, execution: dict[str, Any]) -> Instance:
         costs["energy"] = {"m": {"l0": {names[0]: 3}}}
     if rng.random() < 0.3:
         ends = [*names, platform["host"]] if platform["host"] else names
-        costs["transfer"] = {"m": {"t0": {a: {b: rng.choice([0, 1, 3]) for b in ends} for a in ends}}}
+        costs["transfer"] = {"m": {"t0": {a: {b: rng.choice([0, 1, 3]) for b in ends if a != b} for a in ends}}}
     precedences = [{"before": "p", "after": "q"}] if rng.random() < 0.2 else []
     data = {"platform": platform, "models": models, "tasks": tasks, "costs": costs, "precedences": precedences}
     return msgspec.convert(data, Instance)

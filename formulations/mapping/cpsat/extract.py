@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from dnnplan.costs import Decisions, Evaluation, MappingProblem, decisions_of, evaluate
+from dnnplan.costs.calls import CallGraph, call_graph
 from dnnplan.formulations.mapping.cpsat.variables import Move, Variables
 from dnnplan.instances import PlanError
 from dnnplan.instances.plan import load_id, read_id, send_id, write_id
@@ -30,7 +32,8 @@ def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
     kept = None
     if v.keep and v.live:
         kept = sorted((k, d) for (k, d), keep in v.keep.items() if value(keep))
-    transfers = _transfers(problem, v, value, place)
+    decisions = decisions_of(problem, place, order, pinned=pinned, kept=kept)
+    transfers = _transfers(call_graph(problem, decisions), v, value)
     channels: dict[str, list[str]] = {}
     if v.channelled:
         for _, _, name, channel in sorted(transfers):
@@ -42,16 +45,16 @@ def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
         not_before = {problem.layers[i]: starts[i] * tick for i in range(problem.n)}
         if problem.execution.overlap:
             not_before |= {name: start * tick for start, _, name, _ in transfers if not name.startswith("load ")}
-    return decisions_of(
-        problem, place, order, pinned=pinned, kept=kept, transfer_order=channels, not_before=not_before
-    )
+    return dataclasses.replace(decisions, transfer_order=channels, not_before=not_before)
 
 
-def _transfers(problem: MappingProblem, v: Variables, value: Value, place: list[int]) -> list[tuple[int, int, str, int]]:
-    """(start, end, identifier, channel) of every transfer that takes time in the solution."""
+def _transfers(graph: CallGraph, v: Variables, value: Value) -> list[tuple[int, int, str, int]]:
+    """(start, end, identifier, channel) of every transfer of the plan that takes time."""
+    problem, place = graph.problem, graph.decisions.place
     found = []
     for move in v.moves:
-        if not value(move.present):
+        # The model may book a write that nobody reads where that costs nothing; the plan has none.
+        if not value(move.present) or (move.kind == "write" and not graph.write_needed(move.tensor)):
             continue
         a, b, name, seconds = _route(problem, move, place)
         if a != b and seconds > 0:

@@ -228,6 +228,8 @@ def decisions_of(  # noqa: PLR0913
         `dnnplan.costs.pinning.pin_greedily` chooses.
     kept
         (tensor, device) pairs; None: all that save a transfer, except under live memory, where nothing is kept.
+
+    Pins of weights and pairs of tensors that nothing on the device uses are dropped.
     """
     from dnnplan.costs.pinning import pin_greedily  # noqa: PLC0415
 
@@ -240,14 +242,18 @@ def decisions_of(  # noqa: PLR0913
     elif problem.execution.weights == "streamed":
         chosen = [set() for _ in range(problem.m)]
     else:
-        chosen = [set(p) for p in pinned] if pinned is not None else pin_greedily(problem, place)
+        used: list[set[int]] = [set() for _ in range(problem.m)]
+        for w, d in zip(problem.weight_of.tolist(), place, strict=True):
+            used[d].add(w)
+        wanted = pinned if pinned is not None else pin_greedily(problem, place)
+        chosen = [set(p) & use for p, use in zip(wanted, used, strict=True)]
     return Decisions(
         place=list(place),
         calls=[(i,) for i in range(problem.n)],
         call_names=list(problem.layers),
         order=[list(row) for row in order],
         pinned=chosen,
-        kept=set(kept),
+        kept={(k, d) for k, d in kept if any(place[i] == d for i in problem.readers[k])},
         transfer_order={channel: list(ids) for channel, ids in (transfer_order or {}).items()},
         not_before=dict(not_before or {}),
     )

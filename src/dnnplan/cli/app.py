@@ -1,0 +1,56 @@
+"""The commands by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dnnplan import __version__
+from dnnplan.cli import bench, check, compare, convert, exits, generate, lists, show, solve
+
+app = typer.Typer(
+    cls=exits.CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Plan how several neural networks share one piece of heterogeneous hardware.",
+    epilog="Exit codes: 0 plan, 1 check found violations or a failure, 2 bad input, 3 infeasible, "
+    "4 no plan found, 130 interrupted without a plan.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dnnplan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more; twice: everything.")] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+    exits.debug["on"] = debug
+    exits.send_logs(verbose)
+
+
+app.command("import", rich_help_panel="Instances")(convert.import_)
+app.command("materialise", rich_help_panel="Instances")(convert.materialise)
+app.command("generate", rich_help_panel="Instances")(generate.generate)
+app.command("instances", rich_help_panel="Instances")(lists.instances)
+app.command("platforms", rich_help_panel="Instances")(lists.platforms)
+app.command("schema", rich_help_panel="Instances")(lists.schema)
+app.command("solve", rich_help_panel="Plans")(solve.solve)
+app.command("compare", rich_help_panel="Plans")(compare.compare)
+app.command("check", rich_help_panel="Plans")(check.check)
+app.command("explain", rich_help_panel="Plans")(check.explain)
+app.command("show", rich_help_panel="Plans")(show.show)
+app.command("solvers", rich_help_panel="Solvers")(lists.solvers)
+app.command("bench", rich_help_panel="Solvers")(bench.bench)

@@ -1,0 +1,85 @@
+"""`dnnplan check` and `dnnplan explain`: judge a plan, and say why it costs what it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnnplan.cli import exits
+from dnnplan.cli import options as opt
+from dnnplan.cli.consoles import console, print_json
+from dnnplan.cli.plans import load_instance, read_plan_or_result
+
+if TYPE_CHECKING:
+    from dnnplan.costs.explain import Explanation
+
+PlanFile = Annotated[
+    str, typer.Argument(metavar="PLAN", help="A plan, or what `dnnplan solve --json` printed.")
+]
+
+
+def check(
+    plan: PlanFile,
+    instance: opt.InstanceName = None,
+    platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    json: opt.Json = False,
+) -> None:
+    """List every rule that a plan breaks.
+
+    Exit codes: 0 the plan is valid, 1 it is not, 2 bad input.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from dnnplan.costs.check import check as find_violations  # noqa: PLC0415
+
+    found, result = read_plan_or_result(plan)
+    whole = load_instance(instance, platform, plan, opt.parse_dims(dim))
+    violations = find_violations(whole, found, cost=result.cost if result is not None else None)
+    if json:
+        print_json({"valid": not violations, "violations": msgspec.to_builtins(violations)})
+    else:
+        out = console()
+        for violation in violations:
+            out.print(str(violation), soft_wrap=True)
+        count = len(violations)
+        out.print("valid" if not count else f"not valid: {count} {'violation' if count == 1 else 'violations'}")
+    if violations:
+        raise typer.Exit(exits.FAILED)
+
+
+def explain(
+    plan: PlanFile,
+    instance: opt.InstanceName = None,
+    platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the critical path to print.")] = 25,
+    json: opt.Json = False,
+) -> None:
+    """Say why a plan takes as long as it does: critical path, bottleneck, what would change it."""
+    import msgspec  # noqa: PLC0415
+
+    from dnnplan.costs.explain import explain as find_reasons  # noqa: PLC0415
+
+    found, _ = read_plan_or_result(plan)
+    explanation = find_reasons(load_instance(instance, platform, plan, opt.parse_dims(dim)), found)
+    if json:
+        print_json(msgspec.to_builtins(explanation))
+    else:
+        _print(explanation, steps)
+
+
+def _print(explanation: Explanation, steps: int) -> None:
+    from dnnplan.reports.tables import path_table, use_table, what_if_table  # noqa: PLC0415
+    from dnnplan.reports.units import percent, readable  # noqa: PLC0415
+
+    out = console()
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in explanation.shares.items())
+    out.print(f"latency      {readable(explanation.latency, 's')}; on the critical path: {shares}", soft_wrap=True)
+    if explanation.bottleneck is not None:
+        bottleneck = explanation.bottleneck
+        out.print(f"bottleneck   {bottleneck.kind} {bottleneck.name}, busy {percent(bottleneck.share)} of the time")
+    for table in (path_table(explanation.path, most=steps), use_table(explanation), what_if_table(explanation)):
+        out.print()
+        out.print(table)

@@ -1,0 +1,105 @@
+"""`dnnplan compare`: several solvers on one or more instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnnplan.cli import exits
+from dnnplan.cli import options as opt
+from dnnplan.cli.consoles import console, note, print_json
+from dnnplan.cli.interrupts import stop_on_interrupt
+from dnnplan.cli.live import progress_line
+
+if TYPE_CHECKING:
+    from dnnplan.instances import Instance, Result
+
+
+def compare(
+    files: opt.Files,
+    solvers: Annotated[str, typer.Option(metavar="A,B", help="Solvers, in this order.")] = "compute_first,heft,auto",
+    format: opt.Format = None,  # noqa: A002
+    select: opt.Select = None,
+    platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    problem: opt.Problem_ = "mapping",
+    objective: opt.Objective = None,
+    limit: opt.LimitTexts = None,
+    gap: opt.Gap = 1e-4,
+    time_limit: opt.TimeLimit = 60.0,
+    work_limit: opt.WorkLimit = None,
+    workers: opt.Workers = None,
+    seed: opt.Seed = 0,
+    json: opt.Json = False,
+) -> None:
+    """Run several solvers; every instance is a row of its own, networks without platform are planned together.
+
+    Exit codes: 0 if there is at least one plan, 2 bad input, else 3 infeasible, 4 no plan found, 130 interrupted.
+    """
+    from dnnplan.instances.loading import load_all  # noqa: PLC0415
+
+    opt.require_problem(problem)
+    names = opt.parse_solvers(solvers)
+    settings: dict[str, Any] = {
+        "objective": objective,
+        "limits": opt.parse_limits(limit),
+        "gap": gap,
+        "time_limit": time_limit,
+        "work_limit": work_limit,
+        "workers": workers or opt.processors(),
+        "seed": seed,
+    }
+    instances = load_all(
+        list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select
+    )
+    rows = _run_all(instances, names, settings)
+    if json:
+        import msgspec  # noqa: PLC0415
+
+        print_json([{"instance": instance.name, **msgspec.to_builtins(result)} for instance, result in rows])
+    else:
+        _print(rows, several=len(instances) > 1)
+    codes = [exits.exit_code(result) for _, result in rows]
+    if codes and exits.DONE not in codes:
+        raise typer.Exit(max(codes))
+
+
+def _run_all(
+    instances: list[Instance], names: list[str], settings: dict[str, Any]
+) -> list[tuple[Instance, Result]]:
+    """One result for each instance and solver; after Ctrl-C those that are there."""
+    from dnnplan.solvers import solve  # noqa: PLC0415
+
+    rows: list[tuple[Instance, Result]] = []
+    with stop_on_interrupt() as stop:
+        for instance in instances:
+            for name in names:
+                if stop():
+                    note(f"not run: {name} on {instance.name}")
+                    continue
+                with progress_line(f"{instance.name or 'instance'} with {name}") as on_progress:
+                    result = solve(instance, name, stop=stop, on_progress=on_progress, **settings)
+                rows.append((instance, result))
+    return rows
+
+
+def _print(rows: list[tuple[Instance, Result]], *, several: bool) -> None:
+    from dnnplan.reports.summary import proven  # noqa: PLC0415
+    from dnnplan.reports.tables import comparison_table  # noqa: PLC0415
+
+    out = console()
+    out.print(comparison_table(rows, several=several))
+    by_instance: dict[int, list[tuple[Instance, Result]]] = {}
+    for instance, result in rows:
+        by_instance.setdefault(id(instance), []).append((instance, result))
+    for group in by_instance.values():
+        label = f"{group[0][0].name}: " if several else ""
+        best = _best([result for _, result in group])
+        out.print(f"{label}{best.solver}: {proven(best)}" if best else f"{label}no plan", soft_wrap=True)
+
+
+def _best(results: list[Result]) -> Result | None:
+    """The best plan; of equally good ones that with the better bound."""
+    valid = [r for r in results if r.valid and r.objective.value is not None]
+    return min(valid, key=lambda r: (r.objective.value, r.gap if r.gap is not None else 1.0), default=None)

@@ -1,0 +1,90 @@
+"""`dnnplan instances`, `platforms`, `solvers` and `schema`: what there is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from dnnplan.cli import options as opt
+from dnnplan.cli.consoles import console, print_json
+
+
+def instances(json: opt.Json = False) -> None:
+    """List the bundled instances."""
+    from dnnplan.instances.catalogue import describe  # noqa: PLC0415
+
+    rows = describe()
+    if json:
+        print_json([row._asdict() for row in rows])
+        return
+    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+
+    table = new_table("name", ">layers", ">devices", "what")
+    for row in rows:
+        table.add_row(row.name, str(row.layers), str(row.devices), row.what + (" *" if row.needs_onnx else ""))
+    out = console()
+    out.print(table)
+    if any(row.needs_onnx for row in rows):
+        out.print('\n* networks of the package onnx: pip install "dnnplan[onnx]"; any of them can be put on a')
+        out.print("  platform: phone/alexnet+vgg19, or: dnnplan solve alexnet vgg19 --platform phone-soc")
+
+
+def platforms(
+    name: Annotated[str | None, typer.Argument(help="A platform or a file: its devices and links.")] = None,
+    json: opt.Json = False,
+) -> None:
+    """List the bundled platforms, or show one with the source of each of its figures."""
+    from dnnplan.instances.catalogue import load_platform, platform_names  # noqa: PLC0415
+
+    chosen = [load_platform(name)] if name is not None else [load_platform(n) for n in platform_names()]
+    if json:
+        import msgspec  # noqa: PLC0415
+
+        print_json(msgspec.to_builtins(chosen[0] if name is not None else chosen))
+        return
+    from dnnplan.reports import tables  # noqa: PLC0415
+
+    out = console()
+    if name is not None:
+        out.print(f"{chosen[0].name}   {chosen[0].source}", soft_wrap=True)
+        for table in (tables.devices_table(chosen[0]), tables.links_table(chosen[0])):
+            out.print()
+            out.print(table)
+        return
+    table = tables.new_table("platform", "devices", "source")
+    for platform in chosen:
+        devices = ", ".join(d.name if d.count == 1 else f"{d.name} x {d.count}" for d in platform.devices)
+        table.add_row(platform.name, devices, platform.source)
+    out.print(table)
+
+
+def solvers(json: opt.Json = False) -> None:
+    """List the solvers and what each of them can do."""
+    import msgspec  # noqa: PLC0415
+
+    from dnnplan.solvers.registry import get_solver, solver_names  # noqa: PLC0415
+
+    found = [(name, get_solver(name)) for name in solver_names()]
+    if json:
+        print_json(
+            [{"name": n, "summary": s.summary, **msgspec.to_builtins(s.capabilities)} for n, s in found]
+        )
+        return
+    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+
+    table = new_table("solver", "exact", "bounds", "optimises", "what")
+    for name, solver in found:
+        able = solver.capabilities
+        proof, bounds = ("yes" if value else "no" for value in (able.exact, able.bounds))
+        table.add_row(name, proof, bounds, ", ".join(able.objectives), solver.summary)
+    console().print(table)
+
+
+def schema(
+    kind: Annotated[Literal["instance", "plan", "result"], typer.Argument(help="Which file.")] = "instance",
+) -> None:
+    """Print the JSON Schema of a kind of file."""
+    from dnnplan.instances.schema import schema_text  # noqa: PLC0415
+
+    typer.echo(schema_text(kind), nl=False)

@@ -1,0 +1,137 @@
+"""`dnnplan show`: an instance as tables; a plan as a chart, a picture or a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnnplan.cli import options as opt
+from dnnplan.cli.consoles import console, note
+from dnnplan.cli.plans import load_instance, read_plan_or_result
+from dnnplan.instances.errors import InputError
+
+if TYPE_CHECKING:
+    from dnnplan.costs import MappingProblem
+    from dnnplan.instances import Instance
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def show(
+    files: opt.Files,
+    instance: opt.InstanceName = None,
+    platform: opt.PlatformName = None,
+    format: opt.Format = None,  # noqa: A002
+    select: opt.Select = None,
+    dim: opt.Dims = None,
+    layers: Annotated[bool, typer.Option("--layers", help="List every layer with its time on every device.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture of a plan: .png, .svg, .pdf.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Trace of a plan for ui.perfetto.dev, .json.")] = None,
+    width: Annotated[int | None, typer.Option(min=40, help="Columns of the chart.")] = None,
+    force: opt.Force = False,
+) -> None:
+    """Show an instance as tables, or (with --instance) a plan as a Gantt chart, picture or trace."""
+    opt.require_free(output, force=force, suffixes=PICTURES)
+    opt.require_free(trace, force=force, suffixes=(".json",))
+    if instance:
+        if len(files) > 1:
+            raise InputError(f"show takes one plan, got {len(files)}: {', '.join(files)}")
+        whole = load_instance(instance, platform, files[0], opt.parse_dims(dim))
+        _show_plan(files[0], whole, output, trace, width, force=force)
+        return
+    if output is not None or trace is not None:
+        raise InputError("--output and --trace draw a plan; name its instance with --instance FILE")
+    _refuse_plan(files)
+    from dnnplan.instances.loading import load_all  # noqa: PLC0415
+
+    many = load_all(list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select) if (
+        platform is not None or len(files) > 1
+    ) else [_one(files[0], format, select, dim)]
+    for one in many:
+        _show_instance(one, layers=layers)
+
+
+def _one(name: str, format: str | None, select: str | None, dim: list[str] | None) -> Instance:  # noqa: A002
+    """One instance, which may be a network without a platform."""
+    from dnnplan.instances.loading import load_part  # noqa: PLC0415
+
+    return load_part(name, dims=opt.parse_dims(dim), format=format, select=select)
+
+
+def _refuse_plan(files: list[str]) -> None:
+    """Say what to do where somebody shows a plan without its instance."""
+    for name in files:
+        if Path(name).suffix.lower() in (".json", ".yaml", ".yml") and Path(name).is_file():
+            try:
+                read_plan_or_result(name)
+            except InputError:
+                continue
+            raise InputError(f"{name}: is a plan; it is shown together with its instance: --instance FILE")
+
+
+def _show_plan(
+    name: str, instance: Instance, output: Path | None, trace: Path | None, width: int | None, *, force: bool
+) -> None:
+    from dnnplan.costs import evaluate  # noqa: PLC0415
+    from dnnplan.reports.gantt_text import gantt_text  # noqa: PLC0415
+    from dnnplan.reports.schedule import make_schedule  # noqa: PLC0415
+
+    plan, result = read_plan_or_result(name)
+    evaluation = evaluate(instance, plan)
+    schedule = make_schedule(evaluation, result)
+    if output is not None:
+        from dnnplan.reports.gantt_figure import write_gantt  # noqa: PLC0415
+
+        write_gantt(schedule, output, overwrite=force)
+        note(f"picture: {output}")
+    if trace is not None:
+        from dnnplan.instances.files import write_text  # noqa: PLC0415
+        from dnnplan.reports.trace import trace_text  # noqa: PLC0415
+
+        write_text(trace_text(evaluation, result), trace, overwrite=force)
+        note(f"trace: {trace} (open it at ui.perfetto.dev)")
+    out = console()
+    out.print(gantt_text(schedule, width=width or min(out.width, 120)), soft_wrap=True)
+
+
+def _show_instance(instance: Instance, *, layers: bool) -> None:
+    from dnnplan.reports import tables  # noqa: PLC0415
+
+    out = console()
+    problem = _view(instance)
+    title = instance.name or "instance"
+    out.print(f"{title}   objective {instance.objective}   hash {instance.hash()[:12]}", soft_wrap=True)
+    if instance.source:
+        out.print(f"source: {instance.source}", soft_wrap=True)
+    limits = {name: value for name in instance.limits.__struct_fields__ if (value := getattr(instance.limits, name))}
+    if limits:
+        out.print("limits: " + ", ".join(f"{name} <= {value}" for name, value in limits.items()), soft_wrap=True)
+    parts = [tables.models_table(instance)] if instance.models else []
+    parts += [tables.tasks_table(instance)] if instance.tasks else []
+    if instance.platform is not None:
+        parts.append(tables.devices_table(instance.platform, problem))
+        parts += [tables.links_table(instance.platform)] if instance.platform.links else []
+    if layers:
+        parts += [tables.layers_table(model, problem) for model in instance.models]
+    for table in parts:
+        out.print()
+        out.print(table)
+    if instance.platform is not None:
+        run = instance.platform.execution
+        host = f", host {instance.platform.host}" if instance.platform.host else ""
+        out.print(
+            f"\nexecution: staging {run.staging}, {'overlap' if run.overlap else 'no overlap'}, contention "
+            f"{run.contention}, memory {run.memory}, weights {run.weights}{host}",
+            soft_wrap=True,
+        )
+
+
+def _view(instance: Instance) -> MappingProblem | None:
+    """The mapping problem, where the instance has what it needs."""
+    if instance.platform is None or not instance.platform.devices or not instance.models:
+        return None
+    from dnnplan.costs import mapping_problem  # noqa: PLC0415
+
+    return mapping_problem(instance)

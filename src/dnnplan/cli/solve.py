@@ -1,0 +1,216 @@
+"""`dnnplan solve`: plan one instance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnnplan.cli import exits
+from dnnplan.cli import options as opt
+from dnnplan.cli.consoles import console, error_console, note, print_json
+from dnnplan.cli.interrupts import stop_on_interrupt
+from dnnplan.cli.live import progress_line
+from dnnplan.instances.errors import InputError
+
+if TYPE_CHECKING:
+    from dnnplan.instances import Instance, Plan, Result
+    from dnnplan.solvers.pareto import ParetoFront
+
+
+def solve(
+    files: opt.Files,
+    format: opt.Format = None,  # noqa: A002
+    select: opt.Select = None,
+    platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    problem: opt.Problem_ = "mapping",
+    solver: Annotated[str, typer.Option(help="See `dnnplan solvers`.")] = "auto",
+    objective: opt.Objective = None,
+    limit: opt.LimitTexts = None,
+    gap: opt.Gap = 1e-4,
+    time_limit: opt.TimeLimit = 60.0,
+    work_limit: opt.WorkLimit = None,
+    workers: opt.Workers = None,
+    seed: opt.Seed = 0,
+    warm_start: Annotated[Path | None, typer.Option(metavar="PLAN", help="A plan to start from.")] = None,
+    pareto: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Front of two objectives instead of one plan.")
+    ] = None,
+    points: Annotated[int, typer.Option(min=2, help="Searches for --pareto.")] = 8,
+    output: opt.Output = None,
+    force: opt.Force = False,
+    json: opt.Json = False,
+) -> None:
+    """Plan an instance, or several networks together, and say how good the plan is.
+
+    Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
+    """
+    from dnnplan.instances.loading import load  # noqa: PLC0415
+
+    opt.require_problem(problem)
+    opt.parse_solvers(solver)
+    pair = _pair(pareto, objective, output)
+    opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
+    settings: dict[str, Any] = {
+        "solver": solver,
+        "limits": opt.parse_limits(limit),
+        "gap": gap,
+        "time_limit": time_limit,
+        "work_limit": work_limit,
+        "workers": workers or opt.processors(),
+        "seed": seed,
+        "warm_start": _warm_start(warm_start),
+    }
+    instance = load(list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select)
+    if pair is not None:
+        _solve_front(instance, pair, points, settings, json=json)
+        return
+    result = _search(instance, objective, settings)
+    if result.plan is not None and output is not None:
+        from dnnplan.instances.files import write_plan  # noqa: PLC0415
+
+        write_plan(result.plan, output, overwrite=force)
+    if json:
+        import msgspec  # noqa: PLC0415
+
+        print_json(msgspec.to_builtins(result))
+    else:
+        print_result(instance, result)
+        _next_steps(files, platform, output)
+    _leave(result)
+
+
+def _pair(pareto: str | None, objective: str | None, output: Path | None) -> tuple[str, str] | None:
+    """The two objectives of --pareto."""
+    if pareto is None:
+        return None
+    names = [name.strip() for name in pareto.split(",")]
+    if len(names) != 2 or not all(names):
+        raise InputError(f"--pareto {pareto}: expected two objectives, e.g. latency,energy")
+    if objective is not None:
+        raise InputError("--pareto names the objectives; it does not go with --objective")
+    if output is not None:
+        raise InputError("--pareto gives several plans; it does not go with --output (use --json)")
+    return names[0], names[1]
+
+
+def _warm_start(path: Path | None) -> Plan | None:
+    if path is None:
+        return None
+    from dnnplan.cli.plans import read_plan_or_result  # noqa: PLC0415
+
+    return read_plan_or_result(path)[0]
+
+
+def _search(instance: Instance, objective: str | None, settings: dict[str, Any]) -> Result:
+    from dnnplan.costs.objectives import objective_unit  # noqa: PLC0415
+    from dnnplan.instances.objective import parse_objective  # noqa: PLC0415
+    from dnnplan.solvers import solve as run  # noqa: PLC0415
+
+    unit = objective_unit(parse_objective(objective or instance.objective)[0])
+    title = f"{instance.name or 'instance'} with {settings['solver']}"
+    with stop_on_interrupt() as stop, progress_line(title, unit) as on_progress:
+        return run(instance, objective=objective, stop=stop, on_progress=on_progress, **settings)
+
+
+def _solve_front(
+    instance: Instance, pair: tuple[str, str], points: int, settings: dict[str, Any], *, json: bool
+) -> None:
+    from dnnplan.solvers.pareto import pareto_front  # noqa: PLC0415
+
+    title = f"{instance.name or 'instance'}: {pair[1]} against {pair[0]}"
+    with stop_on_interrupt() as stop, progress_line(title) as on_progress:
+        front = pareto_front(
+            instance, *pair, points=points, stop=stop, on_progress=on_progress, **settings
+        )
+    if json:
+        print_json(_front_tree(front))
+    else:
+        _print_front(front)
+    if not front.points:
+        _leave(front.failed[0])
+
+
+def _front_tree(front: ParetoFront) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415
+
+    rows = [
+        {
+            "values": {front.objectives[0]: point.first, front.objectives[1]: point.second},
+            "limit": point.limit,
+            **msgspec.to_builtins(point.result),
+        }
+        for point in front.points
+    ]
+    return {"front": rows, "objectives": list(front.objectives), "step": front.step}
+
+
+def _print_front(front: ParetoFront) -> None:
+    from dnnplan.costs.objectives import UNITS  # noqa: PLC0415
+    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+    from dnnplan.reports.units import percent, readable  # noqa: PLC0415
+
+    first, second = front.objectives
+    table = new_table(f">{first}", f">{second}", f">limit on {second}", "status", ">gap", "minimised")
+    for point in front.points:
+        table.add_row(
+            readable(point.first, UNITS[first]),
+            readable(point.second, UNITS[second]),
+            readable(point.limit, UNITS[second]),
+            point.result.status,
+            percent(point.result.gap),
+            point.result.objective.name,
+        )
+    out = console()
+    out.print(table)
+    out.print(f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, UNITS[second])}")
+
+
+def print_result(instance: Instance, result: Result) -> None:
+    """Summary and Gantt chart of a result."""
+    from dnnplan.reports.summary import summary_lines  # noqa: PLC0415
+
+    out = console()
+    out.print("\n".join(summary_lines(result)), soft_wrap=True)
+    if result.plan is not None:
+        from dnnplan.costs import evaluate  # noqa: PLC0415
+        from dnnplan.reports.gantt_text import gantt_text  # noqa: PLC0415
+        from dnnplan.reports.schedule import make_schedule  # noqa: PLC0415
+
+        out.print()
+        chart = gantt_text(make_schedule(evaluate(instance, result.plan), result), width=min(out.width, 120))
+        out.print(chart, soft_wrap=True)
+
+
+def _next_steps(files: list[str], platform: str | None, output: Path | None) -> None:
+    """What people usually want next; not in a pipe."""
+    if not error_console().is_terminal:
+        return
+    import shlex  # noqa: PLC0415
+
+    source = " ".join(f"--instance {shlex.quote(name)}" for name in files)
+    source += f" --platform {shlex.quote(platform)}" if platform else ""
+    if output is None:
+        note(f"next: `--output plan.json` keeps the plan; `dnnplan show plan.json {source} --output plan.png` draws it")
+    else:
+        plan = shlex.quote(str(output))
+        note(f"next: dnnplan explain {plan} {source}")
+        note(f"      dnnplan show {plan} {source} --output gantt.png --trace trace.json")
+
+
+def _leave(result: Result) -> None:
+    code = exits.exit_code(result)
+    if code == exits.DONE:
+        return
+    reasons = {
+        exits.INFEASIBLE: f"infeasible: {result.message or 'no plan keeps all rules and limits'}",
+        exits.INTERRUPTED: "interrupted before a plan was found",
+        exits.NONE_FOUND: f"no plan found ({result.stop_reason.replace('_', ' ')})"
+        + (f": {result.message}" if result.message else ""),
+    }
+    error_console().print(reasons[code], markup=False, soft_wrap=True, style="red")
+    for violation in result.violations[:10]:
+        note(str(violation))
+    raise typer.Exit(code)
