@@ -1,4 +1,8 @@
 # The two commands of the README, from a bare clone with python3 and make: `make demo` and `make test`.
+#
+#   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
+#   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
+#   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,16 +10,19 @@ SUITE  ?= selection
 LIMIT  ?=
 STORE  ?= benchmarks/results/$(SUITE).sqlite
 
-.PHONY: demo test venv lint types bench clean
+.PHONY: demo test venv lint types bench report clean
 
 $(VENV)/.demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[all]"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "Installing dnnplan and what it needs into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet -e ".[all,dev]"
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
 	@touch $@
 
 venv: $(VENV)/.dev
@@ -29,7 +36,7 @@ lint: $(VENV)/.dev
 	PYTHONPATH=src $(BIN)/lint-imports
 
 types: $(VENV)/.dev
-	$(BIN)/mypy
+	$(BIN)/mypy -p dnnplan -p benchmarks
 
 test: lint types
 	$(BIN)/python -m pytest -q -n auto
@@ -37,5 +44,8 @@ test: lint types
 bench: $(VENV)/.demo
 	$(BIN)/dnnplan bench $(SUITE) --store $(STORE) $(if $(LIMIT),--time-limit $(LIMIT))
 
+report: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report $(STORE) --output benchmarks/results/$(SUITE).md
+
 clean:
-	rm -rf $(VENV) build dist demo-output
+	rm -rf $(VENV) build dist demo-output src/dnnplan.egg-info

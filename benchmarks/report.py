@@ -1,4 +1,4 @@
-"""`python -m benchmarks.report STORE... [--output FILE]`: what was to be reached, what was, and all rows."""
+"""`python -m benchmarks.report STORE...`: what was to be reached, what was, and all rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from benchmarks.machine import machine_line
 from benchmarks.requirements import judge
 from benchmarks.row import Row
 from benchmarks.store import Store
-from benchmarks.tables import markdown_table, summary_markdown
+from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from dnnplan.instances import DnnplanError, InputError
 from dnnplan.instances.files import write_text
 
@@ -21,17 +23,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("stores", nargs="+", metavar="STORE", help="file that a suite was run into")
     parser.add_argument("--output", metavar="FILE", help="Markdown file to write; replaced if it exists")
+    parser.add_argument("--table", action="store_true", help="print the rows as tables for a terminal")
     asked = parser.parse_args(arguments)
     try:
-        text = report([row for store in asked.stores for row in read_rows(store)])
-        if asked.output is None:
-            sys.stdout.write(text)
-        else:
-            write_text(text, asked.output, overwrite=True)
+        rows = [row for store in asked.stores for row in read_rows(store)]
+        if asked.table:
+            _print_tables(rows)
+        elif asked.output is None:
+            sys.stdout.write(report(rows))
+        if asked.output is not None:
+            write_text(report(rows), asked.output, overwrite=True)
     except (DnnplanError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
+
+
+def _print_tables(rows: Sequence[Row]) -> None:
+    console = Console(highlight=False)
+    for table in summary_tables(rows):
+        console.print(table)
 
 
 def read_rows(path: str | Path) -> list[Row]:

@@ -11,22 +11,30 @@ from typing import Any
 
 import msgspec
 
-_SCALARS = (str, int, bool, type(None))
+_SCALARS = frozenset((str, int, bool, type(None)))
 
 
-def plain(node: Any) -> Any:
-    """Dictionaries, lists and scalars of a record, in the order of its fields; defaults are left out."""
+def plain(node: Any, *, whole: bool = False) -> Any:
+    """Dictionaries, lists and scalars of a record, in the order of its fields; defaults are left out.
+
+    With `whole`, floats that equal an integer of 64 bits become that integer, for they compare equal.
+    """
+    kind = type(node)
+    if kind in _SCALARS:
+        return node
+    if kind is float:
+        return int(node) if whole and -(2.0**63) < node < 2.0**63 and node.is_integer() else node
     if isinstance(node, msgspec.Struct):
         members = {}
         for field, default, is_kept in _fields(type(node)):
             value = getattr(node, field)
             if is_kept or (value is not default and value != default):
-                members[field] = value if type(value) in _SCALARS else plain(value)
+                members[field] = value if type(value) in _SCALARS else plain(value, whole=whole)
         return members
     if isinstance(node, dict):
-        return {key: value if type(value) in _SCALARS else plain(value) for key, value in node.items()}
+        return {key: plain(value, whole=whole) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [value if type(value) in _SCALARS else plain(value) for value in node]
+        return [plain(value, whole=whole) for value in node]
     return node
 
 
@@ -38,20 +46,7 @@ def canonical(record: msgspec.Struct) -> bytes:
     TypeError
         A value that is not data.
     """
-    return msgspec.json.encode(_whole_numbers(plain(record)), order="sorted")
-
-
-def _whole_numbers(node: Any) -> Any:
-    """Floats that equal an integer of 64 bits as that integer, for they compare equal."""
-    if type(node) is float:
-        return int(node) if -(2.0**63) < node < 2.0**63 and node.is_integer() else node
-    if type(node) is dict:
-        return {
-            key: value if type(value) in _SCALARS else _whole_numbers(value) for key, value in node.items()
-        }
-    if type(node) is list:
-        return [value if type(value) in _SCALARS else _whole_numbers(value) for value in node]
-    return node
+    return msgspec.json.encode(plain(record, whole=True), order="sorted")
 
 
 @cache

@@ -88,6 +88,8 @@ def with_cost_table(
     merge = _Merge(instance, _column_names(columns), scales)
     for where, row in rows:
         merge.add(where, row)
+    if not merge.rows:
+        merge.report.add("", "the table has no rows, expected a header line and at least one row")
     if merge.report.problems:
         raise InstanceError(problems=merge.report.problems, source=label)
     costs = replace(instance.costs, latency=merge.tables["latency"], energy=merge.tables["energy"])
@@ -155,9 +157,11 @@ class _Merge:
         }
         self.seen: dict[tuple[str, str, str], str] = {}
         self.has_columns = False
+        self.rows = 0
 
     def add(self, path: str, row: Mapping[str, Any]) -> None:
         """Enter one row."""
+        self.rows += 1
         if not self.has_columns and not self._check_columns(row):
             return
         cell = self._cell(path, row)
@@ -168,7 +172,7 @@ class _Merge:
             self.report.add(path, f"{what} is already in {self.seen[cell]}")
         self.seen[cell] = path
         values = {name: self._value(path, name, row) for name in self.scales}
-        if all(value is None for value in values.values()):
+        if not any(self._text(row, name) for name in self.scales):
             self.report.add(path, "neither a latency nor an energy")
         for name, value in values.items():
             if value is not None:

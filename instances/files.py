@@ -1,20 +1,19 @@
 """Reading and writing instances, platforms, plans and results as JSON or YAML.
 
-Sizes are checked before anything is read, the version before anything is interpreted. Files are written to a
-temporary file first, so that a name never holds half a file.
+Sizes are checked before anything is read, the version before anything is interpreted. Files are written
+whole or not at all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
 import msgspec
 
+from dnnplan.instances.atomic import write_text
 from dnnplan.instances.canonical import plain
 from dnnplan.instances.errors import FormatError, InputError, InstanceError, PlanError, Problem
 from dnnplan.instances.instance import FORMAT_VERSION, Instance
@@ -26,6 +25,26 @@ from dnnplan.instances.validation import ensure_valid, semantic_problems
 from dnnplan.instances.validation.platforms import platform_problems
 from dnnplan.instances.validation.structure import decode, record_problems
 from dnnplan.instances.wording import Report, show
+
+__all__ = [
+    "HEAD_BYTES",
+    "JSON_LIMIT",
+    "YAML_LIMIT",
+    "Source",
+    "Syntax",
+    "dumps",
+    "loads_instance",
+    "loads_plan",
+    "read_bytes",
+    "read_instance",
+    "read_plan",
+    "read_platform",
+    "read_result",
+    "write_instance",
+    "write_plan",
+    "write_platform",
+    "write_text",
+]
 
 JSON_LIMIT = 256 * 2**20
 """Largest JSON file that is read, bytes."""
@@ -154,51 +173,6 @@ def write_platform(platform: Platform, path: str | Path, *, overwrite: bool = Fa
 def write_plan(plan: Plan, path: str | Path, *, overwrite: bool = False) -> None:
     """Write a plan; see `write_instance`."""
     write_text(dumps(plan, syntax=_syntax_of_name(str(path)) or "json"), path, overwrite=overwrite)
-
-
-def write_text(text: str, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write UTF-8 text whole or not at all.
-
-    Raises
-    ------
-    FileExistsError
-        The file exists and `overwrite` is not set.
-    """
-    target = Path(path)
-    if not overwrite and target.exists():
-        raise FileExistsError(f"{target} exists; it is not overwritten unless asked")
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        # mkstemp makes files for the owner only; a written file should be as readable as any other.
-        os.chmod(temporary, 0o666 & ~_umask())
-        if overwrite:
-            os.replace(temporary, target)
-        else:
-            _rename_new(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _rename_new(temporary: str, target: Path) -> None:
-    """Rename, but fail where somebody else made the target in the meantime."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        os.replace(temporary, target)
-    else:
-        os.unlink(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def read_bytes(source: Source, limit: int | None = None) -> tuple[bytes, Syntax | None, str]:

@@ -1,4 +1,4 @@
-"""`load`: an instance from whatever names it - a bundled name, a file, several network files, standard input."""
+"""`load`: an instance from whatever names it - bundled name, file, several network files, standard input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from dnnplan.instances import formats
 from dnnplan.instances.catalogue import bundled_names, combine, load_bundled, load_platform, platform_names
-from dnnplan.instances.errors import InputError, UnsupportedError
+from dnnplan.instances.errors import InputError, MissingDependencyError, UnsupportedError
 from dnnplan.instances.files import HEAD_BYTES, read_bytes, read_instance
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.platform import Platform
 from dnnplan.instances.validation import ensure_valid
 
 STANDARD_INPUT = "-"
+_FILE_SUFFIXES = (".json", ".yaml", ".yml", ".onnx")
 _ONNX_OPTIONS = {"dims", "fuse", "residual", "coarsen"}
 _OWN_SECTIONS = ("tasks", "precedences", "ordering", "sharing", "costs", "workload", "limits", "objective")
 
@@ -30,7 +31,7 @@ def load(
     *,
     platform: str | Path | Platform | None = None,
     dims: Mapping[str, int] | None = None,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,
     select: str | None = None,
     **options: Any,
 ) -> Instance:
@@ -71,8 +72,8 @@ def load(
     if len(instances) > 1:
         names = ", ".join(str(s) for s in sources)
         raise InputError(
-            f"{names}: {len(instances)} instances, expected one; `compare` takes several, and networks without "
-            "a platform are planned together with --platform"
+            f"{names}: {len(instances)} instances, expected one; `compare` takes several, and networks "
+            "without a platform are planned together with --platform"
         )
     return instances[0]
 
@@ -82,7 +83,7 @@ def load_all(
     *,
     platform: str | Path | Platform | None = None,
     dims: Mapping[str, int] | None = None,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,
     select: str | None = None,
     **options: Any,
 ) -> list[Instance]:
@@ -92,26 +93,50 @@ def load_all(
     """
     if not sources:
         raise InputError("no instance given, expected a file, a bundled name, or - for standard input")
-    asked = {key: value for key, value in options.items() if value is not None}
-    asked |= {"dims": dict(dims)} if dims else {}
-    asked |= {"select": select} if select is not None else {}
+    asked = _asked(dims, select, options)
     where = platform if isinstance(platform, Platform) or platform is None else load_platform(platform)
     loaded = [(str(source), _read(source, format, asked)) for source in sources]
-    networks = [(name, instance) for name, instance in loaded if instance.platform is None and instance.models]
+    bare = [i for i, (_, instance) in enumerate(loaded) if instance.platform is None and instance.models]
     instances: list[Instance] = []
-    for name, instance in loaded:
-        if (name, instance) not in networks:
+    for i, (_, instance) in enumerate(loaded):
+        if i not in bare:
             instances.append(_moved(instance, where) if where is not None else instance)
-        elif (name, instance) == networks[0]:
-            instances.append(_planned_together(networks, where))
+        elif i == bare[0]:
+            instances.append(_planned_together([loaded[j] for j in bare], where))
     return instances
+
+
+def load_part(
+    source: str | Path,
+    *,
+    dims: Mapping[str, int] | None = None,
+    format: str | None = None,
+    select: str | None = None,
+    **options: Any,
+) -> Instance:
+    """Load one source as it is: networks stay without a platform. Parameters and errors are those of `load`.
+
+    Examples
+    --------
+    >>> load_part("tiny/hand").platform.name
+    'hand'
+    """
+    return _read(source, format, _asked(dims, select, options))
+
+
+def _asked(dims: Mapping[str, int] | None, select: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that somebody gave."""
+    asked = {key: value for key, value in options.items() if value is not None}
+    asked |= {"dims": dict(dims)} if dims else {}
+    return asked | ({"select": select} if select is not None else {})
 
 
 def _planned_together(networks: list[tuple[str, Instance]], platform: Platform | None) -> Instance:
     names = ", ".join(name for name, _ in networks)
     if platform is None:
         raise InputError(
-            f"{names}: no platform to run on; name one with --platform ({', '.join(platform_names())}, or a file)"
+            f"{names}: no platform to run on; name one with --platform: "
+            f"{', '.join(platform_names())}, or a file"
         )
     if len(networks) == 1:
         return _moved(networks[0][1], platform)
@@ -130,28 +155,41 @@ def _moved(instance: Instance, platform: Platform) -> Instance:
     return moved
 
 
-def _read(source: str | Path, format: str | None, options: dict[str, Any]) -> Instance:  # noqa: A002
+def _read(source: str | Path, format: str | None, options: dict[str, Any]) -> Instance:
     if str(source) == STANDARD_INPUT:
-        data, _, _ = read_bytes(sys.stdin.buffer)
-        stream = BytesIO(data)
-        stream.name = "standard input"
-        name = format or formats.detect_format(Path("standard input"), data[:HEAD_BYTES])
-        return read_instance(stream, format=name, **_accepted(name, options, "standard input"))
+        return _read_standard_input(format, options)
     path = Path(source)
     if path.exists():
-        if path.is_file():
-            with path.open("rb") as file:
-                format = format or formats.detect_format(path, file.read(HEAD_BYTES))  # noqa: A001
-        return read_instance(path, format=format, **_accepted(format, options, str(path)))
-    if str(source) in _light_networks():
-        path = _light_networks()[str(source)]
-        instance = read_instance(path, format="onnx", **options)
+        return _read_file(path, format, options)
+    light = _light_networks()
+    if str(source) in light:
+        instance = _read_file(light[str(source)], "onnx", options)
         return replace(instance, models=(replace(instance.models[0], name=str(source)),), name=str(source))
-    if format is not None or path.suffix.lower() in (".json", ".yaml", ".yml", ".onnx") or path.is_absolute():
+    if path.suffix.lower() in _FILE_SUFFIXES or path.is_absolute():
         raise InputError(f"{source}: no such file")
     if options:
-        raise UnsupportedError(f"{source}: bundled instances take no option {next(iter(options))}")
+        raise UnsupportedError(f"{source}: bundled instances take no option '{next(iter(options))}'")
     return _bundled(str(source))
+
+
+def _read_standard_input(format: str | None, options: dict[str, Any]) -> Instance:
+    data, _, _ = read_bytes(sys.stdin.buffer)
+    name = format or formats.detect_format(Path("standard input"), data[:HEAD_BYTES])
+    return read_instance(_Named(data), format=name, **_accepted(name, options, _Named.name))
+
+
+def _read_file(path: Path, format: str | None, options: dict[str, Any]) -> Instance:
+    name = format
+    if options and name is None and path.is_file():
+        with path.open("rb") as file:
+            name = formats.detect_format(path, file.read(HEAD_BYTES))
+    return read_instance(path, format=name, **_accepted(name, options, str(path)))
+
+
+class _Named(BytesIO):
+    """Bytes with a name for messages."""
+
+    name = "standard input"
 
 
 def _bundled(name: str) -> Instance:
@@ -165,8 +203,7 @@ def _bundled(name: str) -> Instance:
 
 def _light_networks() -> dict[str, Path]:
     """The networks that come with the package onnx; none where it is not installed."""
-    from dnnplan.instances.formats.onnx.bundled import light_network_paths  # noqa: PLC0415
-    from dnnplan.instances.errors import MissingDependencyError  # noqa: PLC0415
+    from dnnplan.instances.formats.onnx.bundled import light_network_paths
 
     try:
         return light_network_paths()
@@ -178,12 +215,13 @@ def _accepted(name: str | None, options: dict[str, Any], source: str) -> dict[st
     """The options, if the reader of the format takes all of them."""
     if not options or name is None or name not in formats.format_names():
         return options
-    module = formats._module(name)
-    parameters = inspect.signature(module.read).parameters
-    takes = set(parameters) | (_ONNX_OPTIONS if name == "onnx" else set())
+    known = set(inspect.signature(formats._module(name).read).parameters) - {"path", "options"}
+    known |= _ONNX_OPTIONS if name == "onnx" else set()
     for option in options:
-        if option == "select" and option not in takes:
-            raise UnsupportedError(f"{source}: format '{name}' holds one instance, there is no part to --select")
-        if option not in takes:
+        if option == "select" and option not in known:
+            raise UnsupportedError(
+                f"{source}: format '{name}' holds one instance, there is no part to select"
+            )
+        if option not in known:
             raise UnsupportedError(f"{source}: format '{name}' has no option '{option}'")
     return options

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from dnnplan.instances.files import write_text
+from dnnplan.instances.atomic import write_text
 from dnnplan.instances.instance import FORMAT_VERSION, Instance
 from dnnplan.instances.plan import PLAN_VERSION, Plan
 from dnnplan.instances.result import Result

@@ -6,14 +6,21 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.instances import SolverError
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+    from dnnplan.formulations.mapping.cpsat import Variables
 
 log = logging.getLogger("dnnplan")
 RESOLUTION = 1e8
@@ -52,61 +59,118 @@ def choose_tick(problem: MappingProblem, search: Search) -> float:
     return latency / RESOLUTION if latency > 0 else 1.0
 
 
-def solve_exactly(
-    problem: MappingProblem, search: Search, *, time_limit: float | None = None, presolve: bool = True
-) -> None:
+def solve_exactly(problem: MappingProblem, search: Search, *, time_limit: float | None = None) -> None:
     """Build the model, hint the incumbent, and run CP-SAT until the limits of the search."""
-    from ortools.sat.python import cp_model  # noqa: PLC0415
+    back_end = BackEnd(problem, search, choose_tick(problem, search))
+    if back_end.build():
+        back_end.solve_whole(time_limit)
 
-    from dnnplan.formulations.mapping.cpsat import build, extract, hint  # noqa: PLC0415
 
-    tick = choose_tick(problem, search)
-    latency_only = problem.stages[0] == (("latency", 1.0),)
-    horizon = search.best.cost.latency if search.best is not None and latency_only else None
-    variables = build(problem, tick, horizon=horizon, keep_going=lambda: not search.finished())
-    if variables is None:
-        return
-    if search.best is not None and not hint(variables, search.best.decisions):
-        log.debug("the incumbent does not fit the rounded model; no hint")
-    solver = cp_model.CpSolver()
-    _set_parameters(solver, search, time_limit, presolve)
-    reports = _Reports(search, variables.unit)
+class BackEnd:
+    """One CP-SAT model of a problem, solved whole or in part, reporting to a search."""
 
-    class Watch(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
-        def on_solution_callback(self) -> None:
-            reports.plan(extract(problem, variables, self.value))
+    def __init__(self, problem: MappingProblem, search: Search, tick: float) -> None:
+        self.problem, self.search, self.tick = problem, search, tick
+        self.variables: Variables | None = None
 
-    solver.best_bound_callback = reports.bound
-    status = _run_in_thread(lambda: solver.solve(variables.model, Watch()), solver.stop_search, reports, search)
-    reports.flush()
-    search.work += solver.deterministic_time if hasattr(solver, "deterministic_time") else 0.0
-    name = solver.status_name(status)
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        search.improve_bound(_safe_bound(solver.best_objective_bound, variables.unit), "CP-SAT")
-    elif status == cp_model.INFEASIBLE:
-        _infeasible(problem, search, presolve)
-    elif status == cp_model.MODEL_INVALID:
-        raise AssertionError(f"CP-SAT refuses the model: {variables.model.validate()}")
-    log.debug("CP-SAT ended: %s, %s", name, solver.response_stats())
+    def build(self) -> bool:
+        """Build the model; False if the limits came first."""
+        from dnnplan.formulations.mapping.cpsat import build  # noqa: PLC0415
+
+        search, problem = self.search, self.problem
+        latency_only = problem.stages[0] == (("latency", 1.0),)
+        horizon = search.best.cost.latency if search.best is not None and latency_only and not self._delays() else None
+        self.variables = build(problem, self.tick, horizon=horizon, keep_going=lambda: not search.finished())
+        return self.variables is not None
+
+    def _delays(self) -> bool:
+        return self.problem.execution.memory == "live"
+
+    def solve_whole(self, time_limit: float | None = None, *, presolve: bool = True) -> None:
+        """Search the whole model; bounds count."""
+        from ortools.sat.python import cp_model  # noqa: PLC0415
+
+        from dnnplan.formulations.mapping.cpsat import hint  # noqa: PLC0415
+
+        v, search = self.variables, self.search
+        assert v is not None
+        if search.best is not None and not hint(v, search.best.decisions):
+            log.debug("the incumbent does not fit the rounded model; no hint")
+        status, solver = self._run(v.model, time_limit, presolve=presolve, bounds=True)
+        if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            search.improve_bound(_safe_bound(solver.best_objective_bound, v.unit), "CP-SAT")
+        elif status == cp_model.INFEASIBLE:
+            self._infeasible(presolve)
+        elif status == cp_model.MODEL_INVALID:
+            raise SolverError(f"CP-SAT refuses the model: {v.model.validate()}")
+
+    def solve_part(self, free: set[int], pairs: list[tuple[int, int]], time_limit: float) -> bool:
+        """Search for better plans in which only the `free` layers change; True if the part was exhausted.
+
+        `pairs` are (earlier, later) layers that keep their order on their device.
+        """
+        from ortools.sat.python import cp_model  # noqa: PLC0415
+
+        v, best = self.variables, self.search.best
+        assert v is not None
+        assert best is not None
+        model = v.model.clone()
+
+        def twin(variable: cp_model.IntVar) -> cp_model.IntVar:
+            return model.get_int_var_from_proto_index(variable.index)
+
+        place = best.decisions.place
+        for i, row in enumerate(v.x):
+            if i not in free:
+                for d, x in row.items():
+                    model.add(twin(x) == int(place[i] == d))
+        for i, j in pairs:
+            model.add(twin(v.start[j]) >= twin(v.end[i]))
+        if self.problem.stages[0] == (("latency", 1.0),):
+            model.add(twin(v.makespan) <= int(best.cost.latency / self.tick * (1 - 1e-6)))
+        status, _ = self._run(model, time_limit, presolve=True, bounds=False)
+        return status in (cp_model.OPTIMAL, cp_model.INFEASIBLE)
+
+    def _run(
+        self, model: cp_model.CpModel, time_limit: float | None, *, presolve: bool, bounds: bool
+    ) -> tuple[int, cp_model.CpSolver]:
+        from ortools.sat.python import cp_model  # noqa: PLC0415
+
+        from dnnplan.formulations.mapping.cpsat import extract  # noqa: PLC0415
+
+        v, problem = self.variables, self.problem
+        assert v is not None
+        solver = cp_model.CpSolver()
+        _set_parameters(solver, self.search, time_limit, presolve)
+        reports = _Reports(self.search, v.unit)
+
+        class Watch(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
+            def on_solution_callback(self) -> None:
+                # The variables of a clone have the same indices, and the callback reads by index.
+                reports.plan(extract(problem, v, self.value))
+
+        if bounds:
+            solver.best_bound_callback = reports.bound
+        status = _run_in_thread(lambda: solver.solve(model, Watch()), solver.stop_search, reports, self.search)
+        reports.flush()
+        self.search.work += float(solver.response_proto.deterministic_time)
+        return status, solver
+
+    def _infeasible(self, presolve: bool) -> None:
+        """Believe INFEASIBLE only without a plan, and only if the search without presolve agrees.
+
+        CP-SAT has reported feasible models infeasible (google/or-tools #4546, #4370, #4426, #5274).
+        """
+        if self.search.best is not None:
+            log.warning("CP-SAT says infeasible, yet there is a checked plan; solving again without presolve")
+        if presolve:
+            self.solve_whole(presolve=False)
+        elif self.search.best is None:
+            self.search.infeasible = "no plan keeps all constraints and limits (CP-SAT, with and without presolve)"
 
 
 def _safe_bound(bound: float, unit: float) -> float:
     return math.ceil(bound - 1e-6) * unit * (1 - 1e-12)
-
-
-def _infeasible(problem: MappingProblem, search: Search, presolve: bool) -> None:
-    """Believe INFEASIBLE only without a plan, and only if the search without presolve agrees.
-
-    CP-SAT has reported feasible models infeasible (google/or-tools #4546, #4370, #4426, #5274).
-    """
-    if search.best is not None:
-        log.warning("CP-SAT says infeasible, yet there is a checked plan; solving again without presolve")
-        if presolve:
-            solve_exactly(problem, search, presolve=False)
-    elif presolve:
-        solve_exactly(problem, search, presolve=False)
-    else:
-        search.infeasible = "no plan keeps all constraints and limits (proved by CP-SAT, with and without presolve)"
 
 
 def _set_parameters(solver: object, search: Search, time_limit: float | None, presolve: bool) -> None:

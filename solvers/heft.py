@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.compiled import compiled
+from dnnplan.solvers.kernels.compiled import compiled, is_ready
 from dnnplan.solvers.kernels.list_schedule import Arrays, arrays_of, device_order, schedule, upward_ranks
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 
-COMPILE_FROM = 3_000
-"""Layers x devices from which compiled code is worth loading the compiler for (about 0.5 s, once)."""
+COMPILE_FROM = 10_000
+"""Layers x devices from which compiled code is worth the wait for the compiler (seconds, once a machine)."""
 
 
 class Heft:
@@ -53,17 +56,21 @@ def decode_list(
         forced = np.full(problem.n, -1, dtype=np.int64)
     if bias is None:
         bias = np.zeros((problem.n, problem.m))
-    decode = compiled(schedule) if problem.n * problem.m >= COMPILE_FROM else schedule
-    place, start, end = decode(arrays, order, forced, bias)
+    place, start, end = _fast(schedule, problem)(arrays, order, forced, bias)
     if (place < 0).any():
         return None
     return decisions_of(problem, place.tolist(), device_order(place, start, end, order, problem.m))
 
 
+def _fast(kernel: Callable[..., Any], problem: MappingProblem) -> Callable[..., Any]:
+    """The compiled kernel where it is ready or the problem is large, else its plain twin."""
+    return compiled(kernel) if is_ready(kernel) or problem.n * problem.m >= COMPILE_FROM else kernel
+
+
 def rank_order(problem: MappingProblem, arrays: Arrays) -> IntArray:
     """Layers by decreasing upward rank; ties in topological order."""
     topological = np.array(problem.topological, dtype=np.int64)
-    rank = (compiled(upward_ranks) if problem.n * problem.m >= COMPILE_FROM else upward_ranks)(
+    rank = _fast(upward_ranks, problem)(
         arrays, topological, mean_times(problem), mean_delays(problem, arrays)
     )
     position = np.empty(problem.n, dtype=np.int64)

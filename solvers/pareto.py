@@ -1,9 +1,9 @@
 """Pareto fronts of two objectives by the epsilon-constraint method (Haimes, Lasdon and Wismer 1971).
 
-One end is the best plan for the first objective, the other the best for the second. Between them the range of
-the second objective is cut into equal steps; each step becomes a limit under which the first is minimised.
-Every point carries the bound and gap of its own search: where all gaps are 0, no plan lies between a point and
-its limit that is better in the first objective.
+One end is the best plan for the first objective, the other the best for the second. Between them the range
+of the second objective is cut into equal steps; each step becomes a limit under which the first is minimised.
+Every point carries the bound and gap of its own search: where its gap is 0, no plan under the same limit is
+better in the first objective.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dnnplan.instances import InputError, Instance, Plan, Result
 from dnnplan.solvers.facade import solve
 
 TOLERANCE = 1e-6
-"""Relative: a limit is this much looser than the plan that it comes from, and points closer than it are one."""
+"""Relative: a limit is this much looser than its step, and points closer than it are one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,9 @@ class _Runs:
             limits[self.names[1]] = min(own, limit * (1 + TOLERANCE))
             known = [p for p in self.found if p.second <= limit]
             warm_start = min(known, key=lambda p: p.first).result.plan if known else warm_start
-        result = solve(self.instance, objective=objective, limits=limits, warm_start=warm_start, **self.options)
+        result = solve(
+            self.instance, objective=objective, limits=limits, warm_start=warm_start, **self.options
+        )
         self.interrupted = self.interrupted or result.stop_reason == "interrupted"
         if result.cost is None or not result.valid:
             self.failed.append(result)

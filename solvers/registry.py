@@ -58,8 +58,11 @@ REGISTRY: dict[str, str] = {
     "single_device": "dnnplan.solvers.constructive:SingleDevice",
     "compute_first": "dnnplan.solvers.constructive:ComputeFirst",
     "heft": "dnnplan.solvers.heft:Heft",
+    "lookahead": "dnnplan.solvers.lookahead:Lookahead",
+    "anneal": "dnnplan.solvers.anneal:Anneal",
     "cpsat": "dnnplan.solvers.cpsat:CpSat",
     "milp": "dnnplan.solvers.milp:Milp",
+    "lns": "dnnplan.solvers.lns:Lns",
     "auto": "dnnplan.solvers.auto:Auto",
 }
 

@@ -81,8 +81,16 @@ class NetworkBuilder:
         """A convolution without bias, padded to keep the size at stride 1."""
         name = self.unique("conv")
         weight = self.weight(f"{name}_w", filters, channels // group, kernel, kernel)
-        window: dict[str, Any] = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
-        return self.node("Conv", value, weight, name=f"{name}_y", group=group, **window)
+        return self.node(
+            "Conv",
+            value,
+            weight,
+            name=f"{name}_y",
+            group=group,
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[kernel // 2] * 4,
+        )
 
     def batch_norm(self, value: str, channels: int) -> str:
         """Batch normalisation with statistics of its own."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +85,7 @@ def _head_of(path: Path) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
+@cache  # looking through all installed distributions takes milliseconds
 def _modules() -> dict[str, str]:
     """Module of every format; the built-in ones cannot be replaced."""
     others = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in FORMATS}

@@ -52,8 +52,7 @@ def _cycle_within(
         walk.append(node)
         node = predecessor[node]
     cycle = walk[position[node] :][::-1]
-    # Start where reading starts, so that the message does not depend on the walk.
-    first = (
-        min(range(len(cycle)), key=lambda index: list(order).index(cycle[index])) if len(cycle) < 50 else 0
-    )
+    # Start with the node that is defined first, so that the message does not depend on the walk.
+    rank = {node: index for index, node in enumerate(order)}
+    first = min(range(len(cycle)), key=lambda index: rank[cycle[index]])
     return cycle[first:] + cycle[:first]

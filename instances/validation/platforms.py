@@ -25,9 +25,7 @@ def platform_problems(platform: Platform, path: str, report: Report) -> None:
         check_known(platform.host, ends, "memory or device", at(path, "host"), report)
     elif platform.execution.staging == "host":
         where = at(at(path, "execution"), "staging")
-        report.add(
-            where, '"host", but the platform names no `host`; name a memory or device, or use "direct"'
-        )
+        report.add(where, '"host", but the platform names no `host`; name one, or use "direct"')
 
 
 def _copy_problems(platform: Platform, memories: set[str], path: str, report: Report) -> None:
@@ -67,7 +65,7 @@ def _link_problems(
         for pair in pairs:
             if pair in first:
                 what = f"a second link from {show(pair[0])} to {show(pair[1])}, after link {first[pair]}"
-                report.add(here, f"{what}; expected at most one in each direction")
+                report.add(here, f"{what}; expected one in each direction")
                 break
         for pair in pairs:
             first.setdefault(pair, index)

@@ -136,9 +136,9 @@ def workload_problems(workload: Workload, instance: Instance, names: Names, repo
 def _arrival_problems(arrivals: Arrivals, path: str, report: Report) -> None:
     kind = arrivals.kind
     if kind in ("poisson", "gamma", "periodic") and arrivals.rate is None and arrivals != Arrivals():
-        report.add(at(path, "rate"), f"missing, expected the rate of {kind} arrivals in samples per second")
+        report.add(at(path, "rate"), f"missing, expected the rate of {kind} arrivals")
     if kind == "gamma" and arrivals.cv is None:
-        report.add(at(path, "cv"), "missing, expected the coefficient of variation of gamma arrivals")
+        report.add(at(path, "cv"), "missing, expected the variation of gamma arrivals")
     if kind == "trace":
         if not arrivals.times:
             report.add(at(path, "times"), "missing, expected the times of the trace in seconds")

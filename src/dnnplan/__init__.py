@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dnnplan.instances import Instance as Instance
     from dnnplan.instances import Plan as Plan
     from dnnplan.instances import Result as Result
-    from dnnplan.instances.catalogue import load as load
+    from dnnplan.instances.loading import load as load
     from dnnplan.solvers import compare as compare
     from dnnplan.solvers import solve as solve
 
@@ -19,7 +19,7 @@ _HOMES = {
     "Instance": "dnnplan.instances",
     "Plan": "dnnplan.instances",
     "Result": "dnnplan.instances",
-    "load": "dnnplan.instances.catalogue",
+    "load": "dnnplan.instances.loading",
     "evaluate": "dnnplan.costs",
     "check": "dnnplan.costs.check",
     "explain": "dnnplan.costs.explain",

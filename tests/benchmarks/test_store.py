@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,8 +14,8 @@ from benchmarks.store import SCHEMA_VERSION, Store
 from dnnplan.instances import Cost, FormatError, Plan
 
 
-def make_row(**changes):
-    values = {
+def make_row(**changes: Any) -> Row:
+    values: dict[str, Any] = {
         "suite": "probe",
         "instance": "tiny/hand",
         "instance_hash": "ab" * 32,
@@ -51,7 +53,7 @@ def make_row(**changes):
     return Row(**(values | changes))
 
 
-def test_rows_come_back_as_they_went_in(tmp_path):
+def test_rows_come_back_as_they_went_in(tmp_path: Path) -> None:
     rows = [
         make_row(),
         make_row(seed=4, plan=None, cost=None, value=None, bound=None, gap=None, valid=None),
@@ -66,12 +68,13 @@ def test_rows_come_back_as_they_went_in(tmp_path):
         assert store.find("0" * 64) is None
 
 
-def test_columns_can_be_queried(tmp_path):
+def test_columns_can_be_queried(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
         store.add(make_row())
     connection = sqlite3.connect(tmp_path / "s.sqlite")
     found = connection.execute(
-        "SELECT solver, value, valid, json_extract(limits, '$.energy'), json_extract(machine, '$.cpu') FROM rows"
+        "SELECT solver, value, valid, json_extract(limits, '$.energy'), json_extract(machine, '$.cpu') "
+        "FROM rows"
     ).fetchall()
     connection.close()
     assert found == [("heft", 0.013, 1, 0.5, "Z80")]
@@ -93,14 +96,14 @@ def test_columns_can_be_queried(tmp_path):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_rows_that_differ_in_what_was_run_are_different_rows(changes, tmp_path):
+def test_rows_that_differ_in_what_was_run_are_different_rows(changes: dict[str, Any], tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
         store.add(make_row())
         store.add(make_row(**changes))
         assert len(store.rows()) == 2
 
 
-def test_the_same_run_again_replaces_its_row(tmp_path):
+def test_the_same_run_again_replaces_its_row(tmp_path: Path) -> None:
     again = make_row(value=0.012, seconds=9.0, started_at="2026-11-21T10:00:00+00:00")
     with Store(tmp_path / "s.sqlite") as store:
         store.add(make_row())
@@ -108,13 +111,13 @@ def test_the_same_run_again_replaces_its_row(tmp_path):
         assert store.rows() == [again]
 
 
-def test_key_does_not_depend_on_the_order_of_limits_or_versions():
+def test_key_does_not_depend_on_the_order_of_limits_or_versions() -> None:
     row = make_row()
     other = make_row(limits=dict(reversed(row.limits.items())), versions=dict(reversed(row.versions.items())))
     assert row.key == other.key
 
 
-def test_suites_are_told_apart(tmp_path):
+def test_suites_are_told_apart(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
         for suite in ("b", "a", "b"):
             store.add(make_row(suite=suite, seed=len(store.rows())))
@@ -123,7 +126,7 @@ def test_suites_are_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize(("version", "word"), [(SCHEMA_VERSION - 1, "older"), (SCHEMA_VERSION + 1, "newer")])
-def test_other_schema_versions_are_refused_and_left_alone(version, word, tmp_path):
+def test_other_schema_versions_are_refused_and_left_alone(version: int, word: str, tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     with Store(path) as store:
         store.add(make_row())
@@ -137,7 +140,7 @@ def test_other_schema_versions_are_refused_and_left_alone(version, word, tmp_pat
     connection.close()
 
 
-def test_other_files_are_refused_and_left_alone(tmp_path):
+def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database at all, and long enough to be looked at\n" * 40)
     foreign = tmp_path / "foreign.sqlite"
@@ -151,7 +154,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path):
         assert path.read_bytes() == before
 
 
-def test_a_row_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+def test_a_row_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     with Store(path) as store:
         store.add(make_row())
@@ -161,7 +164,7 @@ def test_a_row_that_cannot_be_written_leaves_nothing_behind(tmp_path):
         assert [row.seed for row in store.rows()] == [3]
 
 
-def test_two_stores_on_one_file_see_each_other(tmp_path):
+def test_two_stores_on_one_file_see_each_other(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     with Store(path) as one, Store(path) as two:
         one.add(make_row(seed=1))

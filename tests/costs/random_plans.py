@@ -61,7 +61,11 @@ def random_platform(rng: random.Random, execution: dict[str, Any]) -> dict[str, 
         }
         for i in range(count)
     ]
-    memories = [{"name": "shared", "bandwidth": 64}, {"name": "dram"}, *({"name": f"m{i}"} for i in range(count))]
+    memories = [
+        {"name": "shared", "bandwidth": 64},
+        {"name": "dram"},
+        *({"name": f"m{i}"} for i in range(count)),
+    ]
     options = ["dram", "shared", "d0"] + ([None] if execution["staging"] == "direct" else [])
     host = rng.choice(options)
     ends = [device["name"] for device in devices] + ([host] if host not in (None, "d0") else [])
@@ -80,7 +84,13 @@ def random_platform(rng: random.Random, execution: dict[str, Any]) -> dict[str, 
 def random_instance(rng: random.Random, execution: dict[str, Any]) -> Instance:
     models = [random_model(rng, name) for name in ("m", "n")]
     tasks = [
-        {"name": "p", "model": "m", "batch": rng.choice([1, 2]), "release": rng.choice([0, 0, 3]), "deadline": 4},
+        {
+            "name": "p",
+            "model": "m",
+            "batch": rng.choice([1, 2]),
+            "release": rng.choice([0, 0, 3]),
+            "deadline": 4,
+        },
         {"name": "q", "model": rng.choice(["m", "n"]), "weight": 2},
     ]
     if rng.random() < 0.3:
@@ -94,9 +104,17 @@ def random_instance(rng: random.Random, execution: dict[str, Any]) -> Instance:
         costs["energy"] = {"m": {"l0": {names[0]: 3}}}
     if rng.random() < 0.3:
         ends = [*names, platform["host"]] if platform["host"] else names
-        costs["transfer"] = {"m": {"t0": {a: {b: rng.choice([0, 1, 3]) for b in ends if a != b} for a in ends}}}
+        costs["transfer"] = {
+            "m": {"t0": {a: {b: rng.choice([0, 1, 3]) for b in ends if a != b} for a in ends}}
+        }
     precedences = [{"before": "p", "after": "q"}] if rng.random() < 0.2 else []
-    data = {"platform": platform, "models": models, "tasks": tasks, "costs": costs, "precedences": precedences}
+    data = {
+        "platform": platform,
+        "models": models,
+        "tasks": tasks,
+        "costs": costs,
+        "precedences": precedences,
+    }
     return msgspec.convert(data, Instance)
 
 
@@ -161,13 +179,17 @@ def target_devices(task: str, job: int, targets: tuple[str, ...], placement: dic
     return sorted({placement[layer_key(task, job, target)] for target in targets})
 
 
-def random_pins(rng: random.Random, instance: Instance, placement: dict[str, str]) -> dict[str, tuple[str, ...]]:
+def random_pins(
+    rng: random.Random, instance: Instance, placement: dict[str, str]
+) -> dict[str, tuple[str, ...]]:
     model_of = {task.name: task.model for task in instance.tasks}
     weights: dict[str, set[str]] = {}
     for key, device in placement.items():
         task, _, layer = key.split("/", 2)
         weights.setdefault(device, set()).add(f"{model_of[task]}/{layer}")
-    return {device: tuple(sorted(w for w in names if rng.random() < 0.5)) for device, names in weights.items()}
+    return {
+        device: tuple(sorted(w for w in names if rng.random() < 0.5)) for device, names in weights.items()
+    }
 
 
 def random_case(seed: int) -> tuple[Instance, Plan]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -161,11 +162,11 @@ def damaged(draw: st.DrawFn, record: type[msgspec.Struct]) -> Any:
         container, key = draw(st.sampled_from(found)) if found else (tree, "models")
         change = draw(st.sampled_from(("replace", "remove", "add")))
         if change == "replace" or not found:
-            container[key] = draw(ODD_VALUES)
+            container[key] = deepcopy(draw(ODD_VALUES))  # later damage may hit it
         elif change == "remove":
             del container[key]
         elif isinstance(container, dict):
-            container[draw(TEXT)] = draw(ODD_VALUES)
+            container[draw(TEXT)] = deepcopy(draw(ODD_VALUES))
         else:
-            container.append(draw(ODD_VALUES))
+            container.append(deepcopy(draw(ODD_VALUES)))
     return tree

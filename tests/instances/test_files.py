@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -29,6 +32,7 @@ from dnnplan.instances import (
     Tensor,
     UnsupportedError,
     files,
+    formats,
 )
 from dnnplan.instances.files import (
     dumps,
@@ -46,7 +50,8 @@ from dnnplan.instances.formats import detect_format, format_names
 from dnnplan.instances.generators.small import random_small
 from dnnplan.instances.json_text import LINE_WIDTH, parse_json, print_json
 from dnnplan.instances.sections import Condition
-from dnnplan.instances.validation.structure import MAX_DEPTH, decode
+from dnnplan.instances.validation.complete import MAX_DEPTH
+from dnnplan.instances.validation.structure import decode
 from dnnplan.instances.yaml_text import parse_yaml, print_yaml, resolve
 from tests.instances.record_strategies import FREE_FORM, TRICKY, records
 
@@ -251,6 +256,12 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, instance: In
     assert os.listdir(tmp_path) == []
 
 
+def test_written_files_are_as_readable_as_others(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("")
+    write_plan(Plan(), tmp_path / "plan.json")
+    assert (tmp_path / "plan.json").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 # -- streams, formats --
 
 
@@ -275,6 +286,41 @@ def test_formats_are_recognised_by_name_and_content() -> None:
     assert detect_format(Path("x"), b' {"format_version"') == "native"
     with pytest.raises(FormatError, match="not recognised, expected one of"):
         detect_format(Path("x.png"), b"\x89PNG\r\n")
+
+
+def test_other_distributions_add_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("lines_format")
+    module.detect = lambda path, head: path.suffix == ".lines"  # type: ignore[attr-defined]
+    module.read = lambda path, prefix="": Instance(  # type: ignore[attr-defined]
+        models=tuple(Model(name=prefix + line) for line in path.read_text().split())
+    )
+    monkeypatch.setitem(sys.modules, "lines_format", module)
+    points = [EntryPoint("lines", "lines_format", formats.GROUP), EntryPoint("native", "evil", formats.GROUP)]
+    monkeypatch.setattr(formats, "entry_points", lambda group: points if group == formats.GROUP else [])
+    formats._modules.cache_clear()
+    try:
+        assert format_names() == ("onnx", "lines", "native")
+        path = tmp_path / "x.lines"
+        path.write_text("a b")
+        assert [model.name for model in read_instance(path).models] == ["a", "b"]
+        assert [model.name for model in read_instance(path, prefix="x").models] == ["xa", "xb"]
+        assert len(read_instance(io.BytesIO(b"a b c"), format="lines").models) == 3
+        path.write_text("a a")
+        with pytest.raises(InstanceError, match=r"x.lines: models\[1\].name"):
+            read_instance(path)
+    finally:
+        formats._modules.cache_clear()
+
+
+def test_an_onnx_file_is_an_instance_of_one_model() -> None:
+    onnx = pytest.importorskip("onnx")
+    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
+    if not path.exists():
+        pytest.skip("this onnx package comes without its light models")
+    instance = read_instance(path)
+    assert len(instance.models) == 1
+    assert instance.models[0].layers
+    assert loads_instance(dumps(instance)) == instance
 
 
 def test_an_unknown_format_is_named() -> None:
@@ -454,8 +500,9 @@ def test_numbers_that_are_not_finite_are_refused_with_their_place(number: str, s
     [
         ("", "the file is empty"),
         ("# nothing\n", "the file is empty"),
-        ("format_version: 1.0\nname: [a", "not YAML: "),
-        ("format_version: 1.0\nname: \tb: c", "not YAML: "),
+        ("format_version: 1.0\nname: [a", "not YAML: did not find expected .* at line 3 column 1$"),
+        ("format_version: 1.0\nname: b: c", "not YAML: mapping values .* at line 2 column 8$"),
+        ("format_version: 1.0\nname: \x07", "not YAML: "),
         ("format_version: 1.0\nname: &a x", "anchor &a at line 2 is not allowed"),
         ("format_version: 1.0\nname: *a", "alias \\*a at line 2 is not allowed"),
         ("format_version: 1.0\nname: !!str x", "tag tag:yaml.org,2002:str at line 2 is not allowed"),

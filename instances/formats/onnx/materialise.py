@@ -129,7 +129,14 @@ def seed_weights(
     inputs = [value.name for value in graph.input if value.name not in stored]
     seeded = {c.name for c, use in chosen if use.role in WEIGHTS}
     moments = expected_moments(nodes, inputs, seeded | _aliases(nodes, seeded))
-    _replace(model, [(c, _values(c, use, moments, seed)) for c, use in chosen])
+    _remove(graph, [c for c, _ in chosen])
+    # Before IR version 4 every initialiser had to be listed among the inputs.
+    must_list = model.ir_version < 4
+    listed = {value.name for value in graph.input}
+    for constant, use in chosen:  # one after the other: the values of a whole network are large
+        _store(graph, constant, _values(constant, use, moments, seed))
+        if must_list and constant.name not in listed:
+            _list_as_input(graph, constant)
 
 
 def _ordered_nodes(graph: Any, limits: ReadLimits, source: str) -> list[Any]:
@@ -235,32 +242,30 @@ def _values(constant: _Constant, use: Use, moments: dict[str, Moments], seed: in
     return np.asarray(normal, dtype=_FLOATS[constant.dtype])
 
 
-def _replace(model: Any, values: list[tuple[_Constant, Any]]) -> None:
-    """Store the new values; shapes that only fed replaced nodes go with those."""
-    graph = model.graph
-    helper, numpy_helper = require_onnx("helper"), require_onnx("numpy_helper")
-    made = {constant.name for constant, _ in values if constant.node is not None}
-    orphans = {constant.node.input[0] for constant, _ in values if constant.node is not None}
-    replaced = {constant.name for constant, _ in values}
-    gone = [
+def _remove(graph: Any, constants: list[_Constant]) -> None:
+    """Take constants out of a GraphProto, with the shapes that only fed the nodes that made them."""
+    names = {constant.name for constant in constants}
+    orphans = {constant.node.input[0] for constant in constants if constant.node is not None}
+    made = [
         position
         for position, node in enumerate(graph.node)
-        if node.op_type == "ConstantOfShape" and node.output[0] in made
+        if node.op_type == "ConstantOfShape" and node.output[0] in names
     ]
-    for position in reversed(gone):
+    for position in reversed(made):
         del graph.node[position]
     orphans -= {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    for field in (graph.initializer, graph.input):
-        unwanted = orphans | replaced if field is graph.initializer else orphans
+    for field, unwanted in ((graph.initializer, orphans | names), (graph.input, orphans)):
         for position in reversed([i for i, item in enumerate(field) if item.name in unwanted]):
             del field[position]
-    known = {value.name for value in graph.input}
-    for constant, array in values:
-        graph.initializer.append(numpy_helper.from_array(array, constant.name))
-        if model.ir_version < 4 and constant.name not in known:
-            # Before IR version 4 every initialiser had to be listed among the inputs.
-            info = helper.make_tensor_value_info(constant.name, constant.dtype, constant.shape)
-            graph.input.append(info)
+
+
+def _store(graph: Any, constant: _Constant, array: Any) -> None:
+    graph.initializer.append(require_onnx("numpy_helper").from_array(array, constant.name))
+
+
+def _list_as_input(graph: Any, constant: _Constant) -> None:
+    helper = require_onnx("helper")
+    graph.input.append(helper.make_tensor_value_info(constant.name, constant.dtype, constant.shape))
 
 
 def _write(model: Any, target: Path) -> None:

@@ -88,10 +88,11 @@ def _read_bytes(path: Path, limits: ReadLimits) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FormatError(f"cannot be read: {reason}", source=str(path)) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise FormatError("not a regular file; expected a .onnx file", source=str(path))
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FormatError("not a regular file; expected a .onnx file", source=str(path))
         if status.st_size > limits.file_bytes:
             raise FormatError(
                 f"{status.st_size} bytes, expected at most {limits.file_bytes}; "

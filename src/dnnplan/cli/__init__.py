@@ -4,6 +4,6 @@
 def main() -> None:
     """Run the command line and leave with its exit code."""
     # Imported here: `import dnnplan.cli` alone loads neither typer nor rich.
-    from dnnplan.cli.app import app  # noqa: PLC0415
+    from dnnplan.cli.app import app
 
     app(prog_name="dnnplan")

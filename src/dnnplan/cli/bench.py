@@ -16,9 +16,12 @@ from dnnplan.instances.errors import MissingDependencyError
 
 
 def bench(
+    *,
     suite: Annotated[str | None, typer.Argument(help="Name of the suite; without: list them.")] = None,
     store: Annotated[Path | None, typer.Option(help="SQLite file for the rows; made or continued.")] = None,
-    time_limit: Annotated[float | None, typer.Option(min=0.0, help="Seconds a case; default: the suite's.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.0, help="Seconds a case; default: the suite's.")
+    ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed; repeat it for several.")] = None,
     workers: opt.Workers = None,
     again: Annotated[bool, typer.Option("--again", help="Run finished rows again.")] = False,
@@ -48,7 +51,7 @@ def bench(
 
 def _runner() -> ModuleType:
     """The runner of the checkout: of the working directory, or of an editable install."""
-    import dnnplan  # noqa: PLC0415
+    import dnnplan
 
     roots = [Path.cwd(), Path(dnnplan.__file__).resolve().parents[2]]
     for root in roots:
@@ -62,7 +65,7 @@ def _runner() -> ModuleType:
 
 
 def _list(runner: ModuleType) -> None:
-    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+    from dnnplan.reports.tables import new_table
 
     table = new_table("suite", "what")
     for name, what in runner.list_suites().items():
@@ -72,7 +75,7 @@ def _list(runner: ModuleType) -> None:
 
 def _line(row: Any) -> str:
     """One finished row."""
-    from dnnplan.reports.units import percent, readable  # noqa: PLC0415
+    from dnnplan.reports.units import percent, readable
 
     value, bound = readable(row.value, row.unit), readable(row.bound, row.unit)
     what = f"{row.instance} {row.solver}".rstrip()

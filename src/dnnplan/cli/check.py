@@ -20,19 +20,21 @@ PlanFile = Annotated[
 
 
 def check(
+    *,
     plan: PlanFile,
     instance: opt.InstanceName = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
+    most: Annotated[int, typer.Option(min=1, help="Violations to print (--json: all).")] = 30,
     json: opt.Json = False,
 ) -> None:
     """List every rule that a plan breaks.
 
     Exit codes: 0 the plan is valid, 1 it is not, 2 bad input.
     """
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from dnnplan.costs.check import check as find_violations  # noqa: PLC0415
+    from dnnplan.costs.check import check as find_violations
 
     found, result = read_plan_or_result(plan)
     whole = load_instance(instance, platform, plan, opt.parse_dims(dim))
@@ -41,15 +43,20 @@ def check(
         print_json({"valid": not violations, "violations": msgspec.to_builtins(violations)})
     else:
         out = console()
-        for violation in violations:
+        for violation in violations[:most]:
             out.print(str(violation), soft_wrap=True)
         count = len(violations)
-        out.print("valid" if not count else f"not valid: {count} {'violation' if count == 1 else 'violations'}")
+        if count > most:
+            out.print(f"... and {count - most} more")
+        out.print(
+            "valid" if not count else f"not valid: {count} {'violation' if count == 1 else 'violations'}"
+        )
     if violations:
         raise typer.Exit(exits.FAILED)
 
 
 def explain(
+    *,
     plan: PlanFile,
     instance: opt.InstanceName = None,
     platform: opt.PlatformName = None,
@@ -58,9 +65,9 @@ def explain(
     json: opt.Json = False,
 ) -> None:
     """Say why a plan takes as long as it does: critical path, bottleneck, what would change it."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from dnnplan.costs.explain import explain as find_reasons  # noqa: PLC0415
+    from dnnplan.costs.explain import explain as find_reasons
 
     found, _ = read_plan_or_result(plan)
     explanation = find_reasons(load_instance(instance, platform, plan, opt.parse_dims(dim)), found)
@@ -71,15 +78,23 @@ def explain(
 
 
 def _print(explanation: Explanation, steps: int) -> None:
-    from dnnplan.reports.tables import path_table, use_table, what_if_table  # noqa: PLC0415
-    from dnnplan.reports.units import percent, readable  # noqa: PLC0415
+    from dnnplan.reports.tables import path_table, use_table, what_if_table
+    from dnnplan.reports.units import percent, readable
 
     out = console()
     shares = ", ".join(f"{name} {percent(share)}" for name, share in explanation.shares.items())
-    out.print(f"latency      {readable(explanation.latency, 's')}; on the critical path: {shares}", soft_wrap=True)
+    out.print(
+        f"latency      {readable(explanation.latency, 's')}; on the critical path: {shares}", soft_wrap=True
+    )
     if explanation.bottleneck is not None:
         bottleneck = explanation.bottleneck
-        out.print(f"bottleneck   {bottleneck.kind} {bottleneck.name}, busy {percent(bottleneck.share)} of the time")
-    for table in (path_table(explanation.path, most=steps), use_table(explanation), what_if_table(explanation)):
+        out.print(
+            f"bottleneck   {bottleneck.kind} {bottleneck.name}, busy {percent(bottleneck.share)} of the time"
+        )
+    for table in (
+        path_table(explanation.path, most=steps),
+        use_table(explanation),
+        what_if_table(explanation),
+    ):
         out.print()
         out.print(table)

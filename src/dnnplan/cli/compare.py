@@ -11,15 +11,19 @@ from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, note, print_json
 from dnnplan.cli.interrupts import stop_on_interrupt
 from dnnplan.cli.live import progress_line
+from dnnplan.cli.plans import result_tree
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Result
 
 
 def compare(
+    *,
     files: opt.Files,
-    solvers: Annotated[str, typer.Option(metavar="A,B", help="Solvers, in this order.")] = "compute_first,heft,auto",
-    format: opt.Format = None,  # noqa: A002
+    solvers: Annotated[
+        str, typer.Option(metavar="A,B", help="Solvers, in this order.")
+    ] = "compute_first,heft,auto",
+    format: opt.Format = None,
     select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
@@ -33,11 +37,11 @@ def compare(
     seed: opt.Seed = 0,
     json: opt.Json = False,
 ) -> None:
-    """Run several solvers; every instance is a row of its own, networks without platform are planned together.
+    """Run several solvers; every instance is a row, networks without platform are planned together.
 
-    Exit codes: 0 if there is at least one plan, 2 bad input, else 3 infeasible, 4 no plan found, 130 interrupted.
+    Exit codes: 0 at least one plan, 2 bad input, else 3 infeasible, 4 no plan found, 130 interrupted.
     """
-    from dnnplan.instances.loading import load_all  # noqa: PLC0415
+    from dnnplan.instances.loading import load_all
 
     opt.require_problem(problem)
     names = opt.parse_solvers(solvers)
@@ -55,9 +59,7 @@ def compare(
     )
     rows = _run_all(instances, names, settings)
     if json:
-        import msgspec  # noqa: PLC0415
-
-        print_json([{"instance": instance.name, **msgspec.to_builtins(result)} for instance, result in rows])
+        print_json([{"instance": instance.name, **result_tree(result)} for instance, result in rows])
     else:
         _print(rows, several=len(instances) > 1)
     codes = [exits.exit_code(result) for _, result in rows]
@@ -69,7 +71,7 @@ def _run_all(
     instances: list[Instance], names: list[str], settings: dict[str, Any]
 ) -> list[tuple[Instance, Result]]:
     """One result for each instance and solver; after Ctrl-C those that are there."""
-    from dnnplan.solvers import solve  # noqa: PLC0415
+    from dnnplan.solvers import solve
 
     rows: list[tuple[Instance, Result]] = []
     with stop_on_interrupt() as stop:
@@ -85,8 +87,8 @@ def _run_all(
 
 
 def _print(rows: list[tuple[Instance, Result]], *, several: bool) -> None:
-    from dnnplan.reports.summary import proven  # noqa: PLC0415
-    from dnnplan.reports.tables import comparison_table  # noqa: PLC0415
+    from dnnplan.reports.summary import proven
+    from dnnplan.reports.tables import comparison_table
 
     out = console()
     out.print(comparison_table(rows, several=several))

@@ -19,6 +19,11 @@ def console() -> Console:
     return Console(file=sys.stdout, width=width, highlight=False, markup=False)
 
 
+def chart_width(out: Console) -> int:
+    """Columns for a chart: 80, or what a terminal has up to 120."""
+    return min(out.width, 120) if out.is_terminal else 80
+
+
 def error_console() -> Console:
     """The console of stderr; the one of the live display while there is one."""
     return _live.get("console") or Console(file=sys.stderr, highlight=False)

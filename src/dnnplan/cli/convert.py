@@ -13,19 +13,22 @@ from dnnplan.instances.errors import InputError
 
 
 def import_(
+    *,
     files: opt.Files,
     platform: opt.PlatformName = None,
-    format: opt.Format = None,  # noqa: A002
+    format: opt.Format = None,
     select: opt.Select = None,
     dim: opt.Dims = None,
     coarsen: Annotated[bool, typer.Option("--coarsen", help="Join chains of layers (ONNX).")] = False,
-    no_fuse: Annotated[bool, typer.Option("--no-fuse", help="Keep elementwise tails as layers (ONNX).")] = False,
+    no_fuse: Annotated[
+        bool, typer.Option("--no-fuse", help="Keep elementwise tails as layers (ONNX).")
+    ] = False,
     output: opt.Output = None,
     force: opt.Force = False,
 ) -> None:
     """Read networks of any format and write one native instance (.json or .yaml; stdout without --output)."""
-    from dnnplan.instances.files import dumps, write_instance  # noqa: PLC0415
-    from dnnplan.instances.loading import load, load_part  # noqa: PLC0415
+    from dnnplan.instances.files import dumps, write_instance
+    from dnnplan.instances.loading import load, load_part
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     options: dict[str, Any] = {"coarsen": True if coarsen else None, "fuse": False if no_fuse else None}
@@ -38,23 +41,24 @@ def import_(
         typer.echo(dumps(instance), nl=False)
         return
     write_instance(instance, output, overwrite=force)
-    from dnnplan.reports.tables import models_table  # noqa: PLC0415
+    from dnnplan.reports.tables import models_table
 
     console().print(models_table(instance))
     note(f"instance: {output}")
 
 
 def materialise(
+    *,
     source: Annotated[Path, typer.Argument(help="An .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
     seed: opt.Seed = 0,
     force: opt.Force = False,
 ) -> None:
-    """Give a network seeded He weights and sane normalisation statistics, so that its outputs mean something."""
-    from dnnplan.instances.formats.onnx import materialise as write_weights  # noqa: PLC0415
+    """Give a network seeded He weights and sane normalisation, so that outputs depend on inputs."""
+    from dnnplan.instances.formats.onnx import materialise as write_weights
 
     if not source.exists():
-        from dnnplan.instances.formats.onnx import light_network_paths  # noqa: PLC0415
+        from dnnplan.instances.formats.onnx import light_network_paths
 
         paths = light_network_paths()
         if str(source) not in paths:

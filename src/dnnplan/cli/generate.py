@@ -12,8 +12,11 @@ from dnnplan.instances.errors import InputError
 
 
 def generate(
+    *,
     kind: Annotated[str, typer.Argument(help="layered, erdos, series-parallel, fork-join, chain or multi.")],
-    layers: Annotated[str, typer.Option(help="Number of layers; for multi one number each: 20,20,20.")] = "50",
+    layers: Annotated[
+        str, typer.Option(help="Number of layers; for multi one number each: 20,20,20.")
+    ] = "50",
     devices: Annotated[int, typer.Option(min=1, help="Number of devices.")] = 4,
     ccr: Annotated[float, typer.Option(min=0.0, help="Communication-to-computation ratio.")] = 1.0,
     heterogeneity: Annotated[float | None, typer.Option(help="How far devices differ.")] = None,
@@ -27,8 +30,8 @@ def generate(
     force: opt.Force = False,
 ) -> None:
     """Write a random instance; the same seed gives the same file (stdout without --output)."""
-    from dnnplan.instances import generators  # noqa: PLC0415
-    from dnnplan.instances.files import dumps, write_instance  # noqa: PLC0415
+    from dnnplan.instances import generators
+    from dnnplan.instances.files import dumps, write_instance
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     options: dict[str, Any] = {"devices": devices, "ccr": ccr, **_others(set_)}
@@ -57,7 +60,7 @@ def _counts(text: str) -> list[int]:
 
 def _others(texts: list[str] | None) -> dict[str, Any]:
     """Options by name; values are read as JSON, and as plain text where they are none."""
-    import json  # noqa: PLC0415
+    import json
 
     options: dict[str, Any] = {}
     for text in texts or ():

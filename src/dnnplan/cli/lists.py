@@ -12,21 +12,25 @@ from dnnplan.cli.consoles import console, print_json
 
 def instances(json: opt.Json = False) -> None:
     """List the bundled instances."""
-    from dnnplan.instances.catalogue import describe  # noqa: PLC0415
+    from dnnplan.instances.catalogue import describe
 
     rows = describe()
     if json:
         print_json([row._asdict() for row in rows])
         return
-    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+    from dnnplan.reports.tables import new_table
 
     table = new_table("name", ">layers", ">devices", "what")
     for row in rows:
-        table.add_row(row.name, str(row.layers), str(row.devices), row.what + (" *" if row.needs_onnx else ""))
+        table.add_row(
+            row.name, str(row.layers), str(row.devices), row.what + (" *" if row.needs_onnx else "")
+        )
     out = console()
     out.print(table)
     if any(row.needs_onnx for row in rows):
-        out.print('\n* networks of the package onnx: pip install "dnnplan[onnx]"; any of them can be put on a')
+        out.print(
+            '\n* networks of the package onnx: pip install "dnnplan[onnx]"; any of them can be put on a'
+        )
         out.print("  platform: phone/alexnet+vgg19, or: dnnplan solve alexnet vgg19 --platform phone-soc")
 
 
@@ -35,15 +39,15 @@ def platforms(
     json: opt.Json = False,
 ) -> None:
     """List the bundled platforms, or show one with the source of each of its figures."""
-    from dnnplan.instances.catalogue import load_platform, platform_names  # noqa: PLC0415
+    from dnnplan.instances.catalogue import load_platform, platform_names
 
     chosen = [load_platform(name)] if name is not None else [load_platform(n) for n in platform_names()]
     if json:
-        import msgspec  # noqa: PLC0415
+        import msgspec
 
         print_json(msgspec.to_builtins(chosen[0] if name is not None else chosen))
         return
-    from dnnplan.reports import tables  # noqa: PLC0415
+    from dnnplan.reports import tables
 
     out = console()
     if name is not None:
@@ -61,9 +65,9 @@ def platforms(
 
 def solvers(json: opt.Json = False) -> None:
     """List the solvers and what each of them can do."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from dnnplan.solvers.registry import get_solver, solver_names  # noqa: PLC0415
+    from dnnplan.solvers.registry import get_solver, solver_names
 
     found = [(name, get_solver(name)) for name in solver_names()]
     if json:
@@ -71,7 +75,7 @@ def solvers(json: opt.Json = False) -> None:
             [{"name": n, "summary": s.summary, **msgspec.to_builtins(s.capabilities)} for n, s in found]
         )
         return
-    from dnnplan.reports.tables import new_table  # noqa: PLC0415
+    from dnnplan.reports.tables import new_table
 
     table = new_table("solver", "exact", "bounds", "optimises", "what")
     for name, solver in found:
@@ -85,6 +89,6 @@ def schema(
     kind: Annotated[Literal["instance", "plan", "result"], typer.Argument(help="Which file.")] = "instance",
 ) -> None:
     """Print the JSON Schema of a kind of file."""
-    from dnnplan.instances.schema import schema_text  # noqa: PLC0415
+    from dnnplan.instances.schema import schema_text
 
     typer.echo(schema_text(kind), nl=False)

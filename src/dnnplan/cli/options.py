@@ -24,14 +24,19 @@ PlatformName = Annotated[
     str | None, typer.Option("--platform", help="Bundled platform (see `dnnplan platforms`) or a file.")
 ]
 Dims = Annotated[
-    list[str] | None, typer.Option("--dim", metavar="NAME=N", help="Number for a symbolic dimension; repeatable.")
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=N", help="Number for a symbolic dimension; repeatable."),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; never overwritten silently.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File to write; never overwritten silently.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 InstanceName = Annotated[
     list[str] | None,
-    typer.Option("--instance", metavar="FILE", help="The instance of the plan; repeat it for several networks."),
+    typer.Option(
+        "--instance", metavar="FILE", help="The instance of the plan; repeat it for several networks."
+    ),
 ]
 Problem_ = Annotated[ProblemName, typer.Option("--problem", help="What to decide.")]
 Objective = Annotated[
@@ -39,7 +44,8 @@ Objective = Annotated[
     typer.Option(help="latency | latency=1,energy=0.2 | latency>energy; default: that of the instance."),
 ]
 LimitTexts = Annotated[
-    list[str] | None, typer.Option("--limit", metavar="NAME=VALUE", help="Upper limit in SI units; repeatable.")
+    list[str] | None,
+    typer.Option("--limit", metavar="NAME=VALUE", help="Upper limit in SI units; repeatable."),
 ]
 Gap = Annotated[float, typer.Option(min=0.0, help="Relative gap at which to stop.")]
 TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds.")]
@@ -92,7 +98,7 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
 
 def parse_solvers(text: str) -> list[str]:
     """Solver names from ``a,b``; unknown ones are refused before anything runs."""
-    from dnnplan.solvers.registry import solver_names  # noqa: PLC0415
+    from dnnplan.solvers.registry import solver_names
 
     names = [name.strip() for name in text.split(",") if name.strip()]
     known = solver_names()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.plan import Plan
@@ -21,7 +21,7 @@ def read_plan_or_result(path: str | Path) -> tuple[Plan, Result | None]:
     InputError
         Neither, or a result without a plan.
     """
-    from dnnplan.instances.files import read_plan, read_result  # noqa: PLC0415
+    from dnnplan.instances.files import read_plan, read_result
 
     try:
         return read_plan(path), None
@@ -35,6 +35,16 @@ def read_plan_or_result(path: str | Path) -> tuple[Plan, Result | None]:
     return result.plan, result
 
 
+def result_tree(result: Result) -> dict[str, Any]:
+    """A result as JSON values; its plan says its version, so that it can be cut out and read as a plan."""
+    import msgspec
+
+    tree: dict[str, Any] = msgspec.to_builtins(result)
+    if result.plan is not None:
+        tree["plan"] = {"format_version": result.plan.format_version, **tree["plan"]}
+    return tree
+
+
 def load_instance(
     names: list[str] | None, platform: str | None, plan: str, dims: dict[str, int] | None = None
 ) -> Instance:
@@ -45,7 +55,7 @@ def load_instance(
     InputError
         None was named.
     """
-    from dnnplan.instances.loading import load  # noqa: PLC0415
+    from dnnplan.instances.loading import load
 
     if not names:
         raise InputError(f"{plan}: a plan is read together with its instance; name it with --instance FILE")

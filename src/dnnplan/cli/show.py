@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnnplan.cli import options as opt
-from dnnplan.cli.consoles import console, note
+from dnnplan.cli.consoles import chart_width, console, note
 from dnnplan.cli.plans import load_instance, read_plan_or_result
 from dnnplan.instances.errors import InputError
 
@@ -20,14 +20,19 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def show(
+    *,
     files: opt.Files,
     instance: opt.InstanceName = None,
     platform: opt.PlatformName = None,
-    format: opt.Format = None,  # noqa: A002
+    format: opt.Format = None,
     select: opt.Select = None,
     dim: opt.Dims = None,
-    layers: Annotated[bool, typer.Option("--layers", help="List every layer with its time on every device.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Picture of a plan: .png, .svg, .pdf.")] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List every layer with its time on every device.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Picture of a plan: .png, .svg, .pdf.")
+    ] = None,
     trace: Annotated[Path | None, typer.Option(help="Trace of a plan for ui.perfetto.dev, .json.")] = None,
     width: Annotated[int | None, typer.Option(min=40, help="Columns of the chart.")] = None,
     force: opt.Force = False,
@@ -44,20 +49,15 @@ def show(
     if output is not None or trace is not None:
         raise InputError("--output and --trace draw a plan; name its instance with --instance FILE")
     _refuse_plan(files)
-    from dnnplan.instances.loading import load_all  # noqa: PLC0415
+    from dnnplan.instances.loading import load_all, load_part
 
-    many = load_all(list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select) if (
-        platform is not None or len(files) > 1
-    ) else [_one(files[0], format, select, dim)]
+    dims = opt.parse_dims(dim)
+    if platform is None:
+        many = [load_part(name, dims=dims, format=format, select=select) for name in files]
+    else:
+        many = load_all(list(files), platform=platform, dims=dims, format=format, select=select)
     for one in many:
         _show_instance(one, layers=layers)
-
-
-def _one(name: str, format: str | None, select: str | None, dim: list[str] | None) -> Instance:  # noqa: A002
-    """One instance, which may be a network without a platform."""
-    from dnnplan.instances.loading import load_part  # noqa: PLC0415
-
-    return load_part(name, dims=opt.parse_dims(dim), format=format, select=select)
 
 
 def _refuse_plan(files: list[str]) -> None:
@@ -74,30 +74,30 @@ def _refuse_plan(files: list[str]) -> None:
 def _show_plan(
     name: str, instance: Instance, output: Path | None, trace: Path | None, width: int | None, *, force: bool
 ) -> None:
-    from dnnplan.costs import evaluate  # noqa: PLC0415
-    from dnnplan.reports.gantt_text import gantt_text  # noqa: PLC0415
-    from dnnplan.reports.schedule import make_schedule  # noqa: PLC0415
+    from dnnplan.costs import evaluate
+    from dnnplan.reports.gantt_text import gantt_text
+    from dnnplan.reports.schedule import make_schedule
 
     plan, result = read_plan_or_result(name)
     evaluation = evaluate(instance, plan)
     schedule = make_schedule(evaluation, result)
     if output is not None:
-        from dnnplan.reports.gantt_figure import write_gantt  # noqa: PLC0415
+        from dnnplan.reports.gantt_figure import write_gantt
 
         write_gantt(schedule, output, overwrite=force)
         note(f"picture: {output}")
     if trace is not None:
-        from dnnplan.instances.files import write_text  # noqa: PLC0415
-        from dnnplan.reports.trace import trace_text  # noqa: PLC0415
+        from dnnplan.instances.files import write_text
+        from dnnplan.reports.trace import trace_text
 
         write_text(trace_text(evaluation, result), trace, overwrite=force)
         note(f"trace: {trace} (open it at ui.perfetto.dev)")
     out = console()
-    out.print(gantt_text(schedule, width=width or min(out.width, 120)), soft_wrap=True)
+    out.print(gantt_text(schedule, width=width or chart_width(out)), soft_wrap=True)
 
 
 def _show_instance(instance: Instance, *, layers: bool) -> None:
-    from dnnplan.reports import tables  # noqa: PLC0415
+    from dnnplan.reports import tables
 
     out = console()
     problem = _view(instance)
@@ -105,9 +105,13 @@ def _show_instance(instance: Instance, *, layers: bool) -> None:
     out.print(f"{title}   objective {instance.objective}   hash {instance.hash()[:12]}", soft_wrap=True)
     if instance.source:
         out.print(f"source: {instance.source}", soft_wrap=True)
-    limits = {name: value for name in instance.limits.__struct_fields__ if (value := getattr(instance.limits, name))}
+    limits = {
+        name: value for name in instance.limits.__struct_fields__ if (value := getattr(instance.limits, name))
+    }
     if limits:
-        out.print("limits: " + ", ".join(f"{name} <= {value}" for name, value in limits.items()), soft_wrap=True)
+        out.print(
+            "limits: " + ", ".join(f"{name} <= {value}" for name, value in limits.items()), soft_wrap=True
+        )
     parts = [tables.models_table(instance)] if instance.models else []
     parts += [tables.tasks_table(instance)] if instance.tasks else []
     if instance.platform is not None:
@@ -132,6 +136,6 @@ def _view(instance: Instance) -> MappingProblem | None:
     """The mapping problem, where the instance has what it needs."""
     if instance.platform is None or not instance.platform.devices or not instance.models:
         return None
-    from dnnplan.costs import mapping_problem  # noqa: PLC0415
+    from dnnplan.costs import mapping_problem
 
     return mapping_problem(instance)

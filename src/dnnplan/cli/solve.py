@@ -9,9 +9,10 @@ import typer
 
 from dnnplan.cli import exits
 from dnnplan.cli import options as opt
-from dnnplan.cli.consoles import console, error_console, note, print_json
+from dnnplan.cli.consoles import chart_width, console, error_console, note, print_json
 from dnnplan.cli.interrupts import stop_on_interrupt
 from dnnplan.cli.live import progress_line
+from dnnplan.cli.plans import read_plan_or_result, result_tree
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def solve(
+    *,
     files: opt.Files,
-    format: opt.Format = None,  # noqa: A002
+    format: opt.Format = None,
     select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
@@ -47,7 +49,7 @@ def solve(
 
     Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
-    from dnnplan.instances.loading import load  # noqa: PLC0415
+    from dnnplan.instances.loading import load
 
     opt.require_problem(problem)
     opt.parse_solvers(solver)
@@ -69,13 +71,11 @@ def solve(
         return
     result = _search(instance, objective, settings)
     if result.plan is not None and output is not None:
-        from dnnplan.instances.files import write_plan  # noqa: PLC0415
+        from dnnplan.instances.files import write_plan
 
         write_plan(result.plan, output, overwrite=force)
     if json:
-        import msgspec  # noqa: PLC0415
-
-        print_json(msgspec.to_builtins(result))
+        print_json(result_tree(result))
     else:
         print_result(instance, result)
         _next_steps(files, platform, output)
@@ -99,15 +99,13 @@ def _pair(pareto: str | None, objective: str | None, output: Path | None) -> tup
 def _warm_start(path: Path | None) -> Plan | None:
     if path is None:
         return None
-    from dnnplan.cli.plans import read_plan_or_result  # noqa: PLC0415
-
     return read_plan_or_result(path)[0]
 
 
 def _search(instance: Instance, objective: str | None, settings: dict[str, Any]) -> Result:
-    from dnnplan.costs.objectives import objective_unit  # noqa: PLC0415
-    from dnnplan.instances.objective import parse_objective  # noqa: PLC0415
-    from dnnplan.solvers import solve as run  # noqa: PLC0415
+    from dnnplan.costs.objectives import objective_unit
+    from dnnplan.instances.objective import parse_objective
+    from dnnplan.solvers import solve as run
 
     unit = objective_unit(parse_objective(objective or instance.objective)[0])
     title = f"{instance.name or 'instance'} with {settings['solver']}"
@@ -118,13 +116,11 @@ def _search(instance: Instance, objective: str | None, settings: dict[str, Any])
 def _solve_front(
     instance: Instance, pair: tuple[str, str], points: int, settings: dict[str, Any], *, json: bool
 ) -> None:
-    from dnnplan.solvers.pareto import pareto_front  # noqa: PLC0415
+    from dnnplan.solvers.pareto import pareto_front
 
     title = f"{instance.name or 'instance'}: {pair[1]} against {pair[0]}"
     with stop_on_interrupt() as stop, progress_line(title) as on_progress:
-        front = pareto_front(
-            instance, *pair, points=points, stop=stop, on_progress=on_progress, **settings
-        )
+        front = pareto_front(instance, *pair, points=points, stop=stop, on_progress=on_progress, **settings)
     if json:
         print_json(_front_tree(front))
     else:
@@ -134,13 +130,11 @@ def _solve_front(
 
 
 def _front_tree(front: ParetoFront) -> dict[str, Any]:
-    import msgspec  # noqa: PLC0415
-
     rows = [
         {
             "values": {front.objectives[0]: point.first, front.objectives[1]: point.second},
             "limit": point.limit,
-            **msgspec.to_builtins(point.result),
+            **result_tree(point.result),
         }
         for point in front.points
     ]
@@ -148,9 +142,9 @@ def _front_tree(front: ParetoFront) -> dict[str, Any]:
 
 
 def _print_front(front: ParetoFront) -> None:
-    from dnnplan.costs.objectives import UNITS  # noqa: PLC0415
-    from dnnplan.reports.tables import new_table  # noqa: PLC0415
-    from dnnplan.reports.units import percent, readable  # noqa: PLC0415
+    from dnnplan.costs.objectives import UNITS
+    from dnnplan.reports.tables import new_table
+    from dnnplan.reports.units import percent, readable
 
     first, second = front.objectives
     table = new_table(f">{first}", f">{second}", f">limit on {second}", "status", ">gap", "minimised")
@@ -165,22 +159,24 @@ def _print_front(front: ParetoFront) -> None:
         )
     out = console()
     out.print(table)
-    out.print(f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, UNITS[second])}")
+    out.print(
+        f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, UNITS[second])}"
+    )
 
 
 def print_result(instance: Instance, result: Result) -> None:
     """Summary and Gantt chart of a result."""
-    from dnnplan.reports.summary import summary_lines  # noqa: PLC0415
+    from dnnplan.reports.summary import summary_lines
 
     out = console()
     out.print("\n".join(summary_lines(result)), soft_wrap=True)
     if result.plan is not None:
-        from dnnplan.costs import evaluate  # noqa: PLC0415
-        from dnnplan.reports.gantt_text import gantt_text  # noqa: PLC0415
-        from dnnplan.reports.schedule import make_schedule  # noqa: PLC0415
+        from dnnplan.costs import evaluate
+        from dnnplan.reports.gantt_text import gantt_text
+        from dnnplan.reports.schedule import make_schedule
 
         out.print()
-        chart = gantt_text(make_schedule(evaluate(instance, result.plan), result), width=min(out.width, 120))
+        chart = gantt_text(make_schedule(evaluate(instance, result.plan), result), width=chart_width(out))
         out.print(chart, soft_wrap=True)
 
 
@@ -188,12 +184,12 @@ def _next_steps(files: list[str], platform: str | None, output: Path | None) -> 
     """What people usually want next; not in a pipe."""
     if not error_console().is_terminal:
         return
-    import shlex  # noqa: PLC0415
+    import shlex
 
     source = " ".join(f"--instance {shlex.quote(name)}" for name in files)
     source += f" --platform {shlex.quote(platform)}" if platform else ""
     if output is None:
-        note(f"next: `--output plan.json` keeps the plan; `dnnplan show plan.json {source} --output plan.png` draws it")
+        note(f"next: solve with --output plan.json, then dnnplan show plan.json {source} --output plan.png")
     else:
         plan = shlex.quote(str(output))
         note(f"next: dnnplan explain {plan} {source}")

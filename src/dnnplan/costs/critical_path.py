@@ -20,14 +20,14 @@ RELATIVE = 1e-9
 
 
 class Activity(NamedTuple):
-    """A call (its compute) or a transfer, as an index into the evaluation."""
+    """A call (its compute) or a transfer, by its number in the evaluation."""
 
     kind: Kind
-    index: int
+    number: int
 
 
 class Cause(NamedTuple):
-    """What an activity waited for: the activity before it (None: a fixed moment), when that was over, and why."""
+    """What an activity waited for: an activity (None: a fixed moment), when that was over, and why."""
 
     activity: Activity | None
     time: float
@@ -97,8 +97,8 @@ class CriticalPath:
     def span(self, activity: Activity) -> tuple[float, float]:
         """Start and end of an activity, seconds."""
         if activity.kind == "call":
-            return self.spans[activity.index]
-        transfer = self.times.transfers[activity.index]
+            return self.spans[activity.number]
+        transfer = self.times.transfers[activity.number]
         return transfer.start, transfer.end
 
     def channel(self, transfer: Transfer) -> int:
@@ -122,7 +122,11 @@ class CriticalPath:
 
     def _cause(self, activity: Activity, start: float) -> Cause:
         """Of all that an activity waited for, what was over last (but not after it began)."""
-        waited = self._waited_call(activity.index) if activity.kind == "call" else self._waited_transfer(activity.index)
+        waited = (
+            self._waited_call(activity.number)
+            if activity.kind == "call"
+            else self._waited_transfer(activity.number)
+        )
         causes = [cause for cause in waited if cause.time <= start + self.tolerance]
         return max(causes, key=lambda cause: cause.time, default=Cause(None, 0.0, "nothing to wait for"))
 
@@ -149,8 +153,12 @@ class CriticalPath:
             yield from self._gate(t.call)
         elif t.kind == "read" and self.graph.producer[t.tensor] >= 0:
             for other in self.by_tensor.get(("write", t.tensor), ()):
-                yield Cause(Activity("transfer", other), self.times.transfers[other].end, "read after it is written")
-            yield from self._call_end(self.graph.producer[t.tensor], "written at no cost when its producer ends")
+                yield Cause(
+                    Activity("transfer", other), self.times.transfers[other].end, "read after it is written"
+                )
+            yield from self._call_end(
+                self.graph.producer[t.tensor], "written at no cost when its producer ends"
+            )
         elif self.graph.producer[t.tensor] >= 0:
             yield from self._call_end(self.graph.producer[t.tensor], "sent when its producer ends")
         else:
@@ -223,7 +231,9 @@ class CriticalPath:
                 # What one call fetches is usable by others once all its transfers are in.
                 for i in self.own[reader]:
                     if self.times.transfers[i].kind == "send":
-                        yield Cause(Activity("transfer", i), self.times.transfers[i].end, "its input had to arrive")
+                        yield Cause(
+                            Activity("transfer", i), self.times.transfers[i].end, "its input had to arrive"
+                        )
         if p >= 0:
             yield from self._call_end(p, "its input had to be computed")
 
@@ -239,7 +249,9 @@ class CriticalPath:
             elif shared and t.call != c:
                 for j in self.own[t.call]:
                     if self.times.transfers[j].kind == "read":
-                        yield Cause(Activity("transfer", j), self.times.transfers[j].end, "its input had to arrive")
+                        yield Cause(
+                            Activity("transfer", j), self.times.transfers[j].end, "its input had to arrive"
+                        )
         if p >= 0:
             yield from self._call_end(p, "its input had to be computed")
 

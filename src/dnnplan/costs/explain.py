@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from dnnplan.costs.critical_path import Activity, CriticalPath, PathStep
+from dnnplan.costs.critical_path import RELATIVE, Activity, Cause, CriticalPath, PathStep
 from dnnplan.costs.decisions import Decisions
 from dnnplan.costs.evaluate import Evaluation, evaluate
 from dnnplan.costs.mapping import MappingProblem, mapping_problem
@@ -60,7 +60,7 @@ class Utilisation(Record, omit_defaults=False, kw_only=True):
 
 
 class WhatIf(Record, omit_defaults=False, kw_only=True):
-    """A change of the platform, and the latency of the same decisions under it, seconds; `gain` is relative."""
+    """A changed platform, and the latency of the same decisions on it, seconds; `gain` is relative."""
 
     change: str
     latency: float
@@ -134,27 +134,35 @@ def path_steps(evaluation: Evaluation) -> Iterator[Step]:
     now = 0.0
     for step in critical.walk():
         if step.start > now + critical.tolerance:
-            yield _wait(step, now, _name(evaluation, step.activity))
+            yield _wait(evaluation, step.cause, (now, step.start), _name(evaluation, step.activity))
         if step.end > step.start or step.activity.kind == "call":
             yield _named(evaluation, step)
         now = max(now, step.end)
-    if evaluation.cost.latency > now + critical.tolerance:
-        reason = "a job that has no layers ends at its release"
-        yield Step(kind="wait", name="", where="", start=now, end=evaluation.cost.latency, reason=reason)
+    latency = evaluation.cost.latency
+    if latency > now + critical.tolerance:
+        at_release = any(job.release == latency for job in evaluation.problem.jobs)
+        cause = Cause(None, latency if at_release else now, "a job without layers ends at its release")
+        yield _wait(evaluation, cause, (now, latency), "the end")
 
 
-def _wait(step: PathStep, now: float, name: str) -> Step:
-    known = step.cause.time >= step.start * (1 - 1e-9)
-    reason = step.cause.reason if known else "held back by the order of calls or transfers"
-    return Step(kind="wait", name=f"before {name}", where="", start=now, end=step.start, reason=reason)
+def _wait(evaluation: Evaluation, cause: Cause, span: tuple[float, float], what: str) -> Step:
+    """A step for a time in which nothing that is listed happens on the path."""
+    kind: Literal["wait", "transfer"] = "wait"
+    reason = cause.reason
+    if cause.time < span[1] * (1 - RELATIVE):
+        # The list of transfers holds no moves inside one memory, yet a cost table may give them a time.
+        kind = "transfer" if evaluation.problem.override else "wait"
+        reason = "a move inside one memory, with a time from the cost table"
+        reason = reason if kind == "transfer" else "held back by the order of calls or transfers"
+    return Step(kind=kind, name=f"before {what}", where="", start=span[0], end=span[1], reason=reason)
 
 
 def _named(evaluation: Evaluation, step: PathStep) -> Step:
     graph, problem = evaluation.graph, evaluation.problem
     if step.activity.kind == "call":
-        where = problem.devices[graph.device[step.activity.index]]
+        where = problem.devices[graph.device[step.activity.number]]
     else:
-        t = evaluation.times.transfers[step.activity.index]
+        t = evaluation.times.transfers[step.activity.number]
         ends = (*problem.devices, "host")
         where = f"{ends[t.source]} -> {ends[t.target]}"
     return Step(
@@ -169,8 +177,8 @@ def _named(evaluation: Evaluation, step: PathStep) -> Step:
 
 def _name(evaluation: Evaluation, activity: Activity) -> str:
     if activity.kind == "call":
-        return evaluation.decisions.call_names[activity.index]
-    return evaluation.times.transfers[activity.index].name(evaluation.graph)
+        return evaluation.decisions.call_names[activity.number]
+    return evaluation.times.transfers[activity.number].name(evaluation.graph)
 
 
 def _shares(path: Iterable[Step], latency: float) -> dict[str, float]:
@@ -215,7 +223,9 @@ def link_use(evaluation: Evaluation) -> Iterator[Utilisation]:
         yield _use(name, "link", busy, busy, evaluation.cost.latency)
 
 
-def _use(name: str, kind: Literal["device", "link"], busy: float, transfer: float, latency: float) -> Utilisation:
+def _use(
+    name: str, kind: Literal["device", "link"], busy: float, transfer: float, latency: float
+) -> Utilisation:
     share = min(1.0, busy / latency) if latency > 0 else 0.0
     return Utilisation(name=name, kind=kind, busy=busy, transfer=transfer, share=share)
 
@@ -253,7 +263,10 @@ def _changes(problem: MappingProblem) -> Iterator[tuple[str, MappingProblem]]:
     if platform is not None and any(device.overhead > 0 for device in platform.devices):
         devices = tuple(msgspec.structs.replace(device, overhead=0) for device in platform.devices)
         lean = msgspec.structs.replace(platform, devices=devices)
-        yield "no overhead per layer", mapping_problem(msgspec.structs.replace(problem.instance, platform=lean))
+        yield (
+            "no overhead per layer",
+            mapping_problem(msgspec.structs.replace(problem.instance, platform=lean)),
+        )
 
 
 def _with_links(problem: MappingProblem, factor: float) -> MappingProblem:

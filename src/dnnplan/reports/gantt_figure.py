@@ -55,7 +55,9 @@ def write_gantt(schedule: Schedule, path: str | Path, *, overwrite: bool = False
     """
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
-        raise UnsupportedError(f"{target}: pictures are written as {', '.join(SUFFIXES)}, not '{target.suffix}'")
+        raise UnsupportedError(
+            f"{target}: pictures are written as {', '.join(SUFFIXES)}, not '{target.suffix}'"
+        )
     if not overwrite and target.exists():
         raise FileExistsError(f"{target} exists; it is not overwritten unless asked")
     matplotlib = _matplotlib()
@@ -71,7 +73,7 @@ def write_gantt(schedule: Schedule, path: str | Path, *, overwrite: bool = False
 
 def _matplotlib() -> Any:
     try:
-        import matplotlib  # noqa: PLC0415
+        import matplotlib
     except ImportError as error:
         raise MissingDependencyError(
             'pictures need the package "matplotlib": pip install "dnnplan[plot]"'
@@ -82,7 +84,7 @@ def _matplotlib() -> Any:
 def draw_gantt(schedule: Schedule) -> Any:
     """A matplotlib `Figure` of a plan; no window is opened, no global state is touched."""
     _matplotlib()
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure
 
     rows = schedule.drawn_rows
     heights = [1.0 if row.kind == "device" else 0.55 for row in rows]
@@ -90,14 +92,14 @@ def draw_gantt(schedule: Schedule) -> Any:
     size = (11.0, 1.45 + 0.52 * sum(heights) + 0.24 * legend_rows)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    factor, unit = scale_for(schedule.latency, "s")
+    factor, _ = scale_for(schedule.latency, "s")
     middle, middles = 0.0, []
     for row, height in zip(rows, heights, strict=True):
         middle += height / 2
         middles.append(middle)
         _draw_row(axes, row, middle, schedule.latency, factor)
         middle += height / 2
-    _draw_axes(axes, schedule, middles, middle, factor, unit)
+    _draw_axes(axes, schedule, middles, middle)
     _draw_legend(figure, schedule)
     figure.suptitle(title(schedule), fontsize=11.5, fontweight="bold", x=0.01, ha="left")
     return figure
@@ -164,12 +166,20 @@ def _label(axes: Any, bar: Bar, middle: float, latency: float, factor: float) ->
         return
     shade = "white" if colour(bar.network) in _DARK else "black"
     axes.text(
-        (begin + end) / 2 / factor, middle, bar.detail, ha="center", va="center", fontsize=7.5, color=shade, zorder=4
+        (begin + end) / 2 / factor,
+        middle,
+        bar.detail,
+        ha="center",
+        va="center",
+        fontsize=7.5,
+        color=shade,
+        zorder=4,
     )
 
 
-def _draw_axes(axes: Any, schedule: Schedule, middles: list[float], bottom: float, factor: float, unit: str) -> None:
+def _draw_axes(axes: Any, schedule: Schedule, middles: list[float], bottom: float) -> None:
     rows = schedule.drawn_rows
+    factor, unit = scale_for(schedule.latency, "s")
     end = schedule.latency / factor
     axes.set_xlim(0, end if end > 0 else 1)
     axes.set_ylim(bottom, 0)
@@ -193,17 +203,25 @@ def _draw_axes(axes: Any, schedule: Schedule, middles: list[float], bottom: floa
             fontsize=9 if row.kind == "device" else 8,
             color="#222222" if row.kind == "device" else "#555555",
         )
-    if schedule.bound is not None and schedule.unit == "s" and 0 < schedule.bound < schedule.latency * (1 - 1e-4):
+    if (
+        schedule.bound is not None
+        and schedule.unit == "s"
+        and 0 < schedule.bound < schedule.latency * (1 - 1e-4)
+    ):
         axes.axvline(schedule.bound / factor, color="#222222", linewidth=1.0, linestyle="--", zorder=5)
 
 
 def _draw_legend(figure: Any, schedule: Schedule) -> None:
-    from matplotlib.lines import Line2D  # noqa: PLC0415
-    from matplotlib.patches import Patch  # noqa: PLC0415
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     handles: list[Any] = [Patch(color=colour(i), label=name) for i, name in enumerate(schedule.networks)]
     if any(_moving(bar, 1.0) for row in schedule.rows for bar in row.bars):
         handles.append(Patch(color="#555555", alpha=0.45, label="moves tensors or weights"))
-    if schedule.bound is not None and schedule.unit == "s" and 0 < schedule.bound < schedule.latency * (1 - 1e-4):
+    if (
+        schedule.bound is not None
+        and schedule.unit == "s"
+        and 0 < schedule.bound < schedule.latency * (1 - 1e-4)
+    ):
         handles.append(Line2D([], [], color="#222222", linestyle="--", linewidth=1.0, label="proven bound"))
     figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=9)

@@ -41,8 +41,8 @@ class Bar:
     start: float
     end: float
     compute: tuple[float, float]
-    lane: int
     index: int
+    lane: int = 0
 
 
 @dataclass(kw_only=True)
@@ -81,18 +81,27 @@ class Schedule:
 
 def make_schedule(evaluation: Evaluation, result: Result | None = None) -> Schedule:
     """Collect rows and bars of a plan; `result` adds what is known about its quality."""
-    problem, graph = evaluation.problem, evaluation.graph
+    problem, graph, times = evaluation.problem, evaluation.graph, evaluation.times
     names = [job_name(problem.jobs[job]) for job in graph.job]
     networks = tuple(dict.fromkeys(job_name(job) for job in problem.jobs))
     index = {name: i for i, name in enumerate(networks)}
     devices = [Row(name=use.name, kind="device", share=use.share) for use in device_use(evaluation)]
     links = [Row(name=use.name, kind="link", share=use.share) for use in link_use(evaluation)]
-    spans = compute_spans(graph, evaluation.times)
+    spans = compute_spans(graph, times)
     bars: list[list[Bar]] = [[] for _ in devices]
     for c, d in enumerate(graph.device):
         name = evaluation.decisions.call_names[c]
-        span = (evaluation.times.start[c], evaluation.times.end[c])
-        bars[d].append(_bar(name, _short(name), index[names[c]], span, spans[c], c))
+        bars[d].append(
+            Bar(
+                name=name,
+                detail=_short(name),
+                network=index[names[c]],
+                start=times.start[c],
+                end=times.end[c],
+                compute=spans[c],
+                index=c,
+            )
+        )
     for row, own in zip(devices, bars, strict=True):
         _fill(row, own)
     _add_transfers(evaluation, links, [index[name] for name in names])
@@ -117,28 +126,22 @@ def _add_transfers(evaluation: Evaluation, links: list[Row], network: list[int])
         if t.end <= t.start:
             continue
         channel = int(problem.routes.channel[t.source, t.target])
-        name, span = t.name(graph), (t.start, t.end)
+        name = t.name(graph)
         detail = _short(name.split(" to ")[0].split(" for ")[0])
-        bars.setdefault(channel, []).append(_bar(name, detail, network[t.call], span, span, i))
+        bar = Bar(
+            name=name,
+            detail=detail,
+            network=network[t.call],
+            start=t.start,
+            end=t.end,
+            compute=(t.start, t.end),
+            index=i,
+        )
+        bars.setdefault(channel, []).append(bar)
     for channel, own in bars.items():
         if channel < 0:
             links.append(Row(name=UNNAMED_LINK, kind="link"))
         _fill(links[channel], own)
-
-
-def _bar(
-    name: str, detail: str, network: int, span: tuple[float, float], compute: tuple[float, float], index: int
-) -> Bar:
-    return Bar(
-        name=name,
-        detail=detail,
-        network=network,
-        start=span[0],
-        end=span[1],
-        compute=compute,
-        lane=0,
-        index=index,
-    )
 
 
 def _short(name: str) -> str:

@@ -56,7 +56,9 @@ def tasks_table(instance: Instance) -> Table:
 def devices_table(platform: Platform, problem: MappingProblem | None = None) -> Table:
     """The devices; with a problem, how many layers each can run and is fastest for."""
     columns = ["device", "kind", ">peak", "memory", ">size", ">bandwidth", ">overhead"]
-    table = new_table(*columns, *([">can run", ">fastest for"] if problem is not None else []), title="Devices")
+    table = new_table(
+        *columns, *([">can run", ">fastest for"] if problem is not None else []), title="Devices"
+    )
     memories = {memory.name: memory for memory in platform.memories}
     fits = _fits(platform, problem) if problem is not None else {}
     for device in platform.devices:
@@ -84,7 +86,7 @@ def _peak(device: Device) -> str:
 
 def _fits(platform: Platform, problem: MappingProblem) -> dict[str, tuple[str, str]]:
     """Layers that a device can run, and those that no other runs faster, as text by device."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     finite = np.isfinite(problem.duration)
     best = problem.duration <= problem.duration.min(axis=1, keepdims=True, initial=np.inf)
@@ -117,7 +119,12 @@ def layers_table(model: Model, problem: MappingProblem | None = None) -> Table:
     """The layers of a model; with a problem, their seconds on every device."""
     devices = problem.devices if problem is not None else ()
     table = new_table(
-        "layer", "operator", ">FLOP", ">weights", *(f">{name}" for name in devices), title=f"Layers of {model.name}"
+        "layer",
+        "operator",
+        ">FLOP",
+        ">weights",
+        *(f">{name}" for name in devices),
+        title=f"Layers of {model.name}",
     )
     rows = _durations(model, problem) if problem is not None else {}
     for layer in model.layers:
@@ -142,7 +149,16 @@ def comparison_table(rows: Sequence[tuple[Instance, Result]], *, several: bool) 
     """Results side by side; `several`: with the name of the instance in front."""
     first = ["instance"] if several else []
     table = new_table(
-        *first, "solver", "status", ">objective", ">latency", ">energy", ">traffic", ">bound", ">gap", ">seconds"
+        *first,
+        "solver",
+        "status",
+        ">objective",
+        ">latency",
+        ">energy",
+        ">traffic",
+        ">bound",
+        ">gap",
+        ">seconds",
     )
     for instance, result in rows:
         cost, unit = result.cost, result.objective.unit
@@ -165,12 +181,16 @@ def path_table(path: Iterable[Step], *, most: int) -> Table:
     """The critical path; the longest `most` steps of it where it is longer."""
     steps = list(path)
     shown = sorted(sorted(range(len(steps)), key=lambda i: steps[i].start - steps[i].end)[:most])
-    title = "Critical path" if len(steps) <= most else f"Critical path: the longest {most} of {len(steps)} steps"
+    title = (
+        "Critical path" if len(steps) <= most else f"Critical path: the longest {most} of {len(steps)} steps"
+    )
     table = new_table(">start", ">takes", "what", "where", "not earlier because", title=title)
     for i in shown:
         step = steps[i]
         what = step.name if step.kind == "call" else f"{step.kind}: {step.name}"
-        table.add_row(readable(step.start, "s"), readable(step.end - step.start, "s"), what, step.where, step.reason)
+        table.add_row(
+            readable(step.start, "s"), readable(step.end - step.start, "s"), what, step.where, step.reason
+        )
     return table
 
 

@@ -1,8 +1,8 @@
 """A plan as trace events that Perfetto and Chrome's ``about:tracing`` open.
 
-Format: Google, "Trace Event Format" (JSON object form). Devices and links are two processes, each row a thread;
-what runs at the same time on one row gets further threads. Arrows lead from the call that makes a tensor,
-over its transfers, to the calls that read it. Times are microseconds.
+Format: Google, "Trace Event Format" (JSON object form). Devices and links are two processes, each row is a
+thread; what runs at the same time on one row gets further threads. Arrows lead from the call that makes a
+tensor, over its transfers, to the calls that read it. Times are microseconds.
 """
 
 from __future__ import annotations
@@ -120,19 +120,30 @@ def _arrows(evaluation: Evaluation, calls: dict[int, Place], moves: dict[int, Pl
 
 def _leads_to(evaluation: Evaluation, index: int, reader: int) -> bool:
     """Whether a transfer is on the way of its tensor to a call."""
-    t = evaluation.times.transfers[index]
+    t, device = evaluation.times.transfers[index], evaluation.graph.device[reader]
     if t.kind == "write":
         return t.end <= evaluation.times.start[reader]
-    return t.target == evaluation.graph.device[reader] and t.end <= evaluation.times.end[reader]
+    if t.kind == "read" and t.call != reader and (t.tensor, device) not in evaluation.decisions.kept:
+        return False
+    return t.target == device and t.end <= evaluation.times.end[reader]
 
 
 def _flow(flow: int, tensor: str, stops: list[Place]) -> Iterator[Event]:
-    for position, (process, thread, start, end) in enumerate(stops):
+    """The events of one arrow; each binds to the slice that encloses its moment."""
+    moments = [(start + end) / 2 for _, _, start, end in stops]
+    # Without overlap transfers lie inside the slices of their calls: the arrow must still go forward.
+    begin, end = stops[0][2:]
+    moments[0] = max(begin, min(begin + (end - begin) * 0.999, stops[1][2]))
+    moments[-1] = max(stops[-1][2], moments[-2])
+    for position, (process, thread, _, _) in enumerate(stops):
         first, last = position == 0, position == len(stops) - 1
-        # An arrow binds to the slice that encloses its moment: it leaves at the end, and arrives at the start.
-        moment = start if last else (start + (end - start) * 0.999 if first else (start + end) / 2)
-        event: Event = {"ph": "s" if first else ("f" if last else "t"), "id": flow, "name": tensor, "cat": "tensor"}
-        event |= {"pid": process, "tid": thread, "ts": moment * 1e6}
-        if last:
-            event["bp"] = "e"
-        yield event
+        event: Event = {
+            "ph": "s" if first else ("f" if last else "t"),
+            "id": flow,
+            "name": tensor,
+            "cat": "tensor",
+            "pid": process,
+            "tid": thread,
+            "ts": moments[position] * 1e6,
+        }
+        yield event | ({"bp": "e"} if last else {})

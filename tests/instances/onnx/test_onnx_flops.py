@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+
 from dnnplan.instances.formats.onnx import arithmetic, elementwise, read_onnx  # noqa: F401
 from dnnplan.instances.formats.onnx.operators import RULES
-
 from tests.instances.onnx.onnx_graphs import helper, make_model, node, save
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dnnplan.instances import FormatError, InputError
 from dnnplan.instances.formats.onnx import read_onnx
-
 from tests.instances.onnx.onnx_graphs import helper, make_model, node, save
 
 SQUARE = {"x": [2, 2]}
@@ -22,7 +22,7 @@ def test_cycle_is_named(tmp_path):
         node("Relu", "a", "b", "second"),
         node("Relu", "b", "c", "third"),
     ]
-    with pytest.raises(FormatError, match="cycle: .*'first' -> 'second' -> 'third'|cycle: .*'second'"):
+    with pytest.raises(FormatError, match="cycle: 'first' -> 'second' -> 'third' -> 'first'"):
         read(make_model(nodes, SQUARE, {"c": [2, 2]}), tmp_path)
 
 
@@ -32,7 +32,7 @@ def test_every_dangling_tensor_and_double_producer_is_listed(tmp_path):
         read(make_model(nodes, SQUARE, {"nowhere": [2, 2]}), tmp_path)
     text = str(error.value)
     assert len(error.value.problems) == 4
-    for part in ("'gone'", "'lost'", "'nowhere'", "produced by 'two' and by node 'one'"):
+    for part in ("'gone'", "'lost'", "'nowhere'", "produced by node 'two' and by node 'one'"):
         assert part in text
 
 

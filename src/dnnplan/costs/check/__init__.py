@@ -1,7 +1,7 @@
 """The independent judge: everything that is wrong with a plan, worked out from docs/cost-model.md alone.
 
-It shares no code with `dnnplan.costs.evaluate`, with the views or with any solver, so that a mistake in one of
-them does not hide itself. All rules: `RULES`, explained in docs/check.md.
+It shares no code with `dnnplan.costs.evaluate`, with the views or with any solver, so that a mistake in one
+of them does not hide itself. All rules: `RULES`, explained in docs/check.md.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Simulation:
     ----------
     calls, transfers
         (start, end) in seconds, by call name and by transfer identifier.
+    channels
+        The transfers that took time on each channel, in the order of their starts: a `transfer_order`.
     completion
         Seconds at which each job (``task/number``) is complete.
     cost
@@ -49,6 +51,7 @@ class Simulation:
 
     calls: dict[str, tuple[float, float]]
     transfers: dict[str, tuple[float, float]]
+    channels: dict[str, tuple[str, ...]]
     completion: dict[str, float]
     cost: Cost
 
@@ -76,9 +79,8 @@ def check(
 
     Notes
     -----
-    Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the decisions
-    before them are whole. One pass over layers and tensors, and an event simulation: O((C + T) log(C + T)) for C
-    calls and T transfers.
+    Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the
+    decisions before them are whole. Complexity: O((C + T) log(C + T)) for C calls and T transfers.
     """
     found = Findings()
     judged = run_plan(instance, plan, found)
@@ -113,9 +115,22 @@ def simulate(instance: Instance, plan: Plan) -> Simulation:
     return Simulation(
         calls=dict(zip(wiring.decisions.names, zip(run.start, run.end, strict=True), strict=True)),
         transfers=dict(zip(names, zip(run.transfer_start, run.transfer_end, strict=True), strict=True)),
+        channels=served(run, names),
         completion=dict(zip(jobs, run.completion, strict=True)),
         cost=figures,
     )
+
+
+def served(run: Run, names: list[str]) -> dict[str, tuple[str, ...]]:
+    """What each channel carried, in the order of starts."""
+    carried: dict[int, list[int]] = {number: [] for number in run.wiring.channels.values()}
+    for number, transfer in enumerate(run.wiring.transfers):
+        if transfer.channel >= 0 and transfer.seconds > 0:
+            carried[transfer.channel].append(number)
+    return {
+        name: tuple(names[number] for number in sorted(carried[channel], key=run.transfer_start.__getitem__))
+        for name, channel in run.wiring.channels.items()
+    }
 
 
 def run_plan(instance: Instance, plan: Plan, found: Findings) -> tuple[Run, Cost] | None:

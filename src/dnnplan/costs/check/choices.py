@@ -51,7 +51,7 @@ def weights_on(setting: Setting, decisions: Decisions) -> list[dict[str, float]]
 def read_pinned(
     setting: Setting, plan: Plan, decisions: Decisions, found: Findings
 ) -> list[dict[str, float]]:
-    """Rules `pinned` and `unknown`; bytes of the weights pinned on each device by name (docs/cost-model.md, 4.3)."""
+    """Rule `pinned`; bytes of the weights pinned on each device, by name (docs/cost-model.md, 4.3)."""
     needed = weights_on(setting, decisions)
     setting_of = "resident" if setting.ends.host is None else setting.execution.weights
     listed = listed_pins(setting, plan, needed, found)
@@ -65,7 +65,7 @@ def read_pinned(
                     "pinned", name, f"weight {name} is pinned on {where}, but execution.weights is streamed"
                 )
         return [{} for _ in needed]
-    if any(plan.pinned.values()):
+    if setting.execution.weights == "resident" and any(plan.pinned.values()):
         for device, weights in enumerate(needed):
             for name in weights:
                 if name not in listed[device]:

@@ -1,8 +1,9 @@
-"""Rules `deadlock` and `transfer_order`: plans that never end, and orders of channels that do not fit them."""
+"""Rules `deadlock` and `transfer_order`: plans that never end, and orders of channels that do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from dnnplan.costs.check.rules import Findings
 from dnnplan.costs.check.simulate import WAITING, Run
@@ -86,8 +87,7 @@ def waiting_for(run: Run) -> dict[int, list[int]]:
             waits[waiting].append(awaited)
     for call in range(calls):
         if call in waits and run.start[call] != WAITING:  # it runs, and waits for one of its own transfers
-            own = [calls + step for step in run.wiring.reads[call] + run.wiring.writes[call]]
-            own += [calls + run.wiring.load[call]] if run.wiring.load[call] >= 0 else []
+            own = [calls + transfer for transfer in own_transfers(run, call)]
             waits[call] += [node for node in own if node in waits]
     return waits
 
@@ -100,23 +100,36 @@ def all_waits(run: Run, calls: int) -> Iterator[tuple[int, int]]:
             yield other, call
         for transfer in wiring.requests_call[call]:
             yield calls + transfer, call
-        if not run.overlap and run.start[call] == WAITING:
-            for step in run.steps[call]:
-                if step >= 0:
-                    yield calls + step, call
-        if wiring.load[call] >= 0 and run.start[call] == WAITING:
-            yield calls + wiring.load[call], call
+        if run.start[call] == WAITING:
+            for transfer in own_transfers(run, call):
+                yield calls + transfer, call
     for transfer, others in wiring.after_transfer.items():
         yield from ((other, calls + transfer) for other in others)
     for transfer, requested in wiring.requests_transfer.items():
         yield from ((calls + other, calls + transfer) for other in requested)
-    for device, sequence in enumerate(wiring.decisions.order):
-        for before, after in zip(sequence, sequence[1:], strict=False):
+    for sequence in run.stated.values():
+        yield from ((calls + after, calls + before) for before, after in pairwise(sequence))
+    yield from device_waits(run)
+    yield from task_waits(run, calls)
+
+
+def own_transfers(run: Run, call: int) -> list[int]:
+    """The transfers that a call requests while it runs."""
+    load = [run.wiring.load[call]] if run.wiring.load[call] >= 0 else []
+    return load if run.overlap else [*run.wiring.reads[call], *load, *run.wiring.writes[call]]
+
+
+def device_waits(run: Run) -> Iterator[tuple[int, int]]:
+    """Calls wait for the call before them in the order of their device."""
+    for device, sequence in enumerate(run.wiring.decisions.order):
+        for before, after in pairwise(sequence):
             if run.start[before] == WAITING or not run.free[device]:
                 yield after, before
-    for sequence in run.stated.values():
-        for before, after in zip(sequence, sequence[1:], strict=False):
-            yield calls + after, calls + before
+
+
+def task_waits(run: Run, calls: int) -> Iterator[tuple[int, int]]:
+    """Calls wait for what is left of the tasks that precede theirs (one call stands for all)."""
+    wiring = run.wiring
     for task, followers in enumerate(run.followers):
         members = (
             c for c, job in enumerate(wiring.call_job) if job.task_index == task and run.end[c] == WAITING

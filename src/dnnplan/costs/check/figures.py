@@ -62,7 +62,7 @@ def loads(wiring: Wiring, compute: list[float]) -> list[float]:
 
 
 def add_flow(wiring: Wiring, flow: Flow, moving: list[float]) -> None:
-    """Add what moving one tensor costs each device: one read for each reading device, and the writer's write."""
+    """Add what moving one tensor costs each device: one read where it is read, one write where it is made."""
     setting = wiring.setting
     if setting.execution.staging == "direct":
         for number in flow.moved:

@@ -55,15 +55,17 @@ def check_calls_per_device(names: list[str], counts: list[int], bound: int | Non
 def check_cost(stated: Cost, cost: Cost, found: Findings) -> None:
     """Rule `cost`: every stated figure is the recomputed one."""
     for name, unit in UNITS.items():
-        compare("cost", name, getattr(stated, name), getattr(cost, name), unit, found)
+        compare(found, "cost", (getattr(stated, name), getattr(cost, name)), name=name, unit=unit)
     for group, unit in (("memory", "B"), ("load", "s")):
         ours, theirs = getattr(cost, group), getattr(stated, group)
         for name in sorted(ours.keys() | theirs.keys()):
-            compare("cost", f"{group}.{name}", theirs.get(name, 0.0), ours.get(name, 0.0), unit, found)
+            pair = (theirs.get(name, 0.0), ours.get(name, 0.0))
+            compare(found, "cost", pair, name=f"{group}.{name}", unit=unit)
 
 
-def compare(rule: str, name: str, stated: float, own: float, unit: str, found: Findings) -> None:
-    """Report a stated number that is not the recomputed one."""
+def compare(found: Findings, rule: str, pair: tuple[float, float], *, name: str, unit: str) -> None:
+    """Report a stated number that is not the recomputed one (`pair`: stated, recomputed)."""
+    stated, own = pair
     if differs(stated, own, FIGURE_TOLERANCE):
         off = stated - own
         message = f"{name} is stated as {stated!r} {unit}, recomputed {own!r} (off by {off:.6g})"
@@ -71,7 +73,7 @@ def compare(rule: str, name: str, stated: float, own: float, unit: str, found: F
 
 
 def check_objective(stated: ObjectiveValue, cost: Cost, found: Findings) -> None:
-    """Rule `objective`: the stated value is that of the named objective (of its first part, where parts are ranked)."""
+    """Rule `objective`: the stated value is that of the named objective (of the first part of `a>b`)."""
     if stated.value is None:
         found.report(
             "objective", stated.name, f"objective {stated.name} has no value although there is a plan"
@@ -87,7 +89,7 @@ def check_objective(stated: ObjectiveValue, cost: Cost, found: Findings) -> None
             found.report("objective", stated.name, f"unknown objective {name!r}; known: {known}")
             return
         total += values[name] * as_number(weight or "1")
-    compare("objective", stated.name, stated.value, total, stated.unit or "", found)
+    compare(found, "objective", (stated.value, total), name=stated.name, unit=stated.unit or "")
 
 
 def as_number(text: str) -> float:

@@ -31,7 +31,7 @@ def pinned_bytes(setting: Setting, pinned: list[dict[str, float]]) -> list[float
 
 
 def check_static(setting: Setting, pinned: list[dict[str, float]], found: Findings) -> None:
-    """Rule `memory_static`: pinned weights fit weight_fraction of the memory for each device, and each memory."""
+    """Rule `memory_static`: pinned weights fit each device's share of its memory, and each memory."""
     if setting.execution.memory == "none":
         return
     ends = setting.ends
@@ -60,8 +60,9 @@ def resident(run: Run) -> Changes:
     changes: Changes = [[] for _ in setting.ends.memories]
     add_calls(run, changes)
     for flow in run.wiring.flows:
-        add_produced(run, flow, changes)
-        add_moved(run, flow, changes)
+        shared = zero_copy_readers(run, flow) if flow.call >= 0 and flow.moved else []
+        add_produced(run, flow, shared, changes)
+        add_moved(run, flow, shared, changes)
     return changes
 
 
@@ -77,7 +78,9 @@ def add_calls(run: Run, changes: Changes) -> None:
     wiring, setting = run.wiring, run.wiring.setting
     for call, members in enumerate(wiring.decisions.members):
         batch = wiring.call_job[call].task.batch
-        size = batch * max(setting.layers[number].workspace_bytes for number in members)
+        size = batch * setting.layers[members[0]].workspace_bytes
+        if len(members) > 1:
+            size = batch * max(setting.layers[number].workspace_bytes for number in members)
         load = wiring.load[call]
         if load >= 0:
             size += unpinned(wiring, wiring.decisions, call)
@@ -92,21 +95,20 @@ def unpinned(wiring: Wiring, decisions: Decisions, call: int) -> float:
     return sum(layer.weight_bytes for model, layer in layers if f"{model}/{layer.name}" not in held)
 
 
-def add_produced(run: Run, flow: Flow, changes: Changes) -> None:
-    """A tensor where it is produced, until it has left and its last reader there has ended."""
+def add_produced(run: Run, flow: Flow, shared: list[int], changes: Changes) -> None:
+    """A tensor where it is produced, until it has left and its last reader there (or `shared`) has ended."""
     if flow.call < 0 or not flow.tensor.bytes:
         return
     wiring, setting = run.wiring, run.wiring.setting
     last = run.end[flow.call]
-    zero_copy = zero_copy_readers(run, flow)
     for number in flow.moved:
         transfer = wiring.transfers[number]
         if transfer.source == flow.device:
             last = max(last, run.transfer_end[number])
     direct = setting.execution.staging == "direct"
     if direct or (flow.job.index, flow.tensor.name, flow.device) in wiring.kept:
-        zero_copy = zero_copy + flow.readers.get(flow.device, [])
-    for call in zero_copy:
+        shared = shared + flow.readers.get(flow.device, [])
+    for call in shared:
         last = max(last, run.end[call])
     memory = setting.ends.devices[flow.device].memory
     occupy(changes, memory, run.start[flow.call], last, flow.job.task.batch * flow.tensor.bytes)
@@ -131,19 +133,16 @@ def users(wiring: Wiring, flow: Flow, device: int, reader: int) -> list[int]:
     return calls if direct or (flow.job.index, flow.tensor.name, device) in wiring.kept else [reader]
 
 
-def add_moved(run: Run, flow: Flow, changes: Changes) -> None:
-    """Copies of a tensor on the devices that it is moved to, until their last reader there has ended."""
+def add_moved(run: Run, flow: Flow, shared: list[int], changes: Changes) -> None:
+    """Copies of a tensor where it is moved to, until their last reader there; those in `shared` have none."""
     wiring, setting = run.wiring, run.wiring.setting
-    if not flow.moved:
-        return
-    shared = set(zero_copy_readers(run, flow)) if flow.call >= 0 else set()
     for number in flow.moved:
         transfer = wiring.transfers[number]
         calls = users(wiring, flow, transfer.target, transfer.call)
         if transfer.kind == WRITE or not calls or (transfer.free and (flow.call < 0 or calls[0] in shared)):
             continue
         start = run.transfer_start[number] if run.overlap else run.start[transfer.call]
-        end = max(run.end[call] for call in calls)
+        end = max(map(run.end.__getitem__, calls)) if len(calls) > 1 else run.end[calls[0]]
         size = moved_bytes(wiring, flow, transfer.call)
         occupy(changes, setting.ends.devices[transfer.target].memory, start, end, size)
 
@@ -187,6 +186,7 @@ def check_live(run: Run, highest: list[Peak], found: Findings) -> None:
         capacity = ends.capacity[memory]
         if capacity is not None and peak.bytes > capacity:
             name = ends.memories[memory]
-            message = f"memory {name} holds {peak.bytes} B at {peak.moment:g} s, {peak.bytes - capacity:g} B more than "
-            message += f"its {capacity} B (exceeded first at {peak.exceeded:g} s)"
-            found.report("memory_live", name, message, peak.bytes - capacity, "B")
+            over = peak.bytes - capacity
+            message = f"memory {name} holds {peak.bytes} B at {peak.moment:g} s, {over:g} B more than its "
+            message += f"{capacity} B (exceeded first at {peak.exceeded:g} s)"
+            found.report("memory_live", name, message, over, "B")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from dnnplan.instances import Violation
 
 RULES: dict[str, str] = {
@@ -53,9 +55,11 @@ class Findings(list[Violation]):
 
 def exceeds(value: float, bound: float, relative: float = TIME_TOLERANCE) -> bool:
     """Whether `value` is above `bound` by more than the tolerance (NaN is)."""
-    return not value <= bound + relative * max(abs(value), abs(bound)) + ABSOLUTE_TOLERANCE
+    return not value <= bound + relative * abs(bound) + ABSOLUTE_TOLERANCE
 
 
 def differs(value: float, other: float, relative: float) -> bool:
-    """Whether two numbers differ by more than the tolerance (NaN does)."""
-    return not abs(value - other) <= relative * max(abs(value), abs(other)) + ABSOLUTE_TOLERANCE
+    """Whether two numbers differ by more than the tolerance (NaN and infinity differ from everything)."""
+    if not (isfinite(value) and isfinite(other)):
+        return True
+    return abs(value - other) > relative * max(abs(value), abs(other)) + ABSOLUTE_TOLERANCE

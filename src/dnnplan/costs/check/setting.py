@@ -1,4 +1,4 @@
-"""The instance as `check` sees it: jobs, their layers under plan keys, and what each layer costs on a device."""
+"""The instance as `check` sees it: jobs, their layers by plan key, and what each costs on a device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import gcd, lcm
 from typing import TypeVar
 
 from dnnplan.costs.check.ends import End, Ends
-from dnnplan.instances import Instance, InstanceError, Layer, Link, Model, Task
+from dnnplan.instances import DeviceRule, Instance, InstanceError, Layer, Link, Model, Task
 from dnnplan.instances.plan import layer_key
 
 Value = TypeVar("Value")
@@ -101,29 +101,25 @@ class Setting:
                 self.layers.extend(model.layers)
                 self.job_of.extend([job] * len(model.layers))
 
-    def refusal(self, number: int, device: int) -> str | None:
-        """Why a device cannot run a layer; None where it can."""
+    def refusal(self, number: int, device: int, seconds: float | None) -> str | None:
+        """Why a device cannot run a layer (`seconds`: what it takes there, if known); None where it can."""
         layer, end = self.layers[number], self.ends.devices[device]
-        names = (end.name, end.base)
-        operators, rule = end.spec.operators, layer.devices
+        operators = end.spec.operators
         if operators is not None and layer.op not in operators:
             return f"its operators {list(operators)} do not hold {layer.op!r}"
-        if rule is not None:
-            if rule.fix is not None and rule.fix not in names:
-                return f"the layer is fixed to {rule.fix}"
-            if rule.allow is not None and not any(name in names for name in rule.allow):
-                return f"the layer is only allowed on {list(rule.allow)}"
-            if any(name in names for name in rule.forbid):
-                return "the layer forbids it"
-        if self.seconds(number, device) is None:
-            model = self.job_of[number].model
-            if layer.name in self.instance.costs.latency.get(model.name, {}):
-                return f"costs.latency has no entry for it in the row of {model.name}/{layer.name}"
-            return f"it has no peak_flops for {model.dtype!r}"
-        return None
+        if layer.devices is not None:
+            reason = forbidden(layer.devices, (end.name, end.base))
+            if reason is not None:
+                return reason
+        if seconds is not None:
+            return None
+        model = self.job_of[number].model
+        if layer.name in self.instance.costs.latency.get(model.name, {}):
+            return f"costs.latency has no entry for it in the row of {model.name}/{layer.name}"
+        return f"it has no peak_flops for {model.dtype!r}"
 
     def seconds(self, number: int, device: int) -> float | None:
-        """Compute time of a layer on a device (docs/cost-model.md, 2); None where it has neither table nor peak."""
+        """Compute time of a layer on a device (docs/cost-model.md, 2); None: neither table nor peak."""
         layer, job, end = self.layers[number], self.job_of[number], self.ends.devices[device]
         rows = self.instance.costs.latency.get(job.model.name)
         if rows is not None and layer.name in rows:
@@ -171,6 +167,17 @@ class Setting:
                 if stop in table.get(start, {}):
                     return table[start][stop]
         return None
+
+
+def forbidden(rule: DeviceRule, names: tuple[str, str]) -> str | None:
+    """Why a layer's rule excludes a device of these names (its own, and that of the device it copies)."""
+    if rule.fix is not None and rule.fix not in names:
+        return f"the layer is fixed to {rule.fix}"
+    if rule.allow is not None and not any(name in names for name in rule.allow):
+        return f"the layer is only allowed on {list(rule.allow)}"
+    if any(name in names for name in rule.forbid):
+        return "the layer forbids it"
+    return None
 
 
 def by_name(row: Mapping[str, Value], end: End) -> Value | None:

@@ -26,9 +26,9 @@ class Run:
 
     Notes
     -----
-    At every moment: all ends, then all starts, then every free channel serves one request; again until nothing
-    changes. Transfers of 0 seconds are over when they are requested. Events are (moment, code), the code being
-    that of a compute end, a transfer's end, a call's earliest moment, a transfer's earliest moment, or a release.
+    At every moment: ends and starts until nothing changes, then every free channel serves one request.
+    Transfers of 0 seconds are over when they are requested. Events are (moment, code): that of a compute
+    end, a transfer's end, a call's earliest moment, a transfer's earliest moment, or a release.
     """
 
     def __init__(self, wiring: Wiring, plan: Plan) -> None:

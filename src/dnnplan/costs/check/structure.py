@@ -17,6 +17,8 @@ class Decisions:
     ----------
     device_of
         Device of each layer; -1 where it has none.
+    layer_seconds
+        Compute time of each layer there.
     names, members
         Name and layers of each call.
     call_of
@@ -28,6 +30,7 @@ class Decisions:
     """
 
     device_of: list[int]
+    layer_seconds: list[float] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     members: list[tuple[int, ...]] = field(default_factory=list)
     call_of: list[int] = field(default_factory=list)
@@ -74,14 +77,13 @@ def read_placement(setting: Setting, plan: Plan, found: Findings) -> list[int]:
 
 def check_devices(setting: Setting, decisions: Decisions, found: Findings) -> None:
     """Rule `device`: each device can run the layers placed on it."""
-    known: dict[tuple[int, int], str | None] = {}
+    decisions.layer_seconds = [0.0] * len(decisions.device_of)
     for number, device in enumerate(decisions.device_of):
         if device < 0:
             continue
-        case = (id(setting.layers[number]), device)
-        if case not in known:
-            known[case] = setting.refusal(number, device)
-        reason = known[case]
+        seconds = setting.seconds(number, device)
+        reason = setting.refusal(number, device, seconds)
+        decisions.layer_seconds[number] = seconds or 0.0
         if reason is not None:
             key, name = setting.keys[number], setting.ends.devices[device].name
             found.report("device", key, f"layer {key} is placed on {name}, which cannot run it: {reason}")

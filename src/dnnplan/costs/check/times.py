@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import heappush, heappushpop
+from itertools import pairwise
 
 from dnnplan.costs.check.rules import TIME_TOLERANCE, Findings, differs, exceeds
 from dnnplan.costs.check.simulate import Run
-from dnnplan.costs.check.wiring import Wiring
+from dnnplan.costs.check.wiring import READ, WRITE, Flow, Wiring
 from dnnplan.instances import Plan
 
 Times = dict[int, tuple[float, float]]
@@ -25,10 +27,11 @@ def check_times(run: Run, plan: Plan, found: Findings) -> None:
         else:
             found.report("unknown", name, f"times names unknown call {name!r}")
     compare_times(run, times, found)
-    check_releases(run, times, found)
-    check_precedences(run, times, found)
-    check_inputs(wiring, times, found)
-    check_devices(wiring, times, found)
+    starts = Starts(wiring, times, found)
+    check_releases(run, starts)
+    check_precedences(starts)
+    check_inputs(starts)
+    check_devices(starts)
 
 
 def layer_on(wiring: Wiring, call: int) -> str:
@@ -54,88 +57,90 @@ def compare_times(run: Run, times: Times, found: Findings) -> None:
                 found.report("times", name, message, abs(stated - own), "s")
 
 
-def report_early(
-    rule: str, wiring: Wiring, call: int, start: float, bound: float, event: str, found: Findings
-) -> None:
-    """Report a call that starts before something it has to wait for."""
-    if exceeds(bound, start):
-        message = f"{layer_on(wiring, call)} starts at {start:.9g} s, {bound - start:.6g} s before {event}"
-        found.report(rule, wiring.decisions.names[call], message, bound - start, "s")
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Reports calls that start, by stored times, before something they have to wait for."""
+
+    wiring: Wiring
+    times: Times
+    found: Findings
+
+    def early(self, rule: str, call: int, bound: float, event: str) -> None:
+        """Report `call` under `rule` if it starts before `bound`, which is when `event`."""
+        start = self.times[call][0]
+        if exceeds(bound, start):
+            message = (
+                f"{layer_on(self.wiring, call)} starts at {start:.9g} s, {bound - start:.6g} s before {event}"
+            )
+            self.found.report(rule, self.wiring.decisions.names[call], message, bound - start, "s")
 
 
-def check_releases(run: Run, times: Times, found: Findings) -> None:
+def check_releases(run: Run, starts: Starts) -> None:
     """Rule `times_release`: no call starts before its job's release or its not_before."""
-    for call, (start, _) in times.items():
+    for call in starts.times:
         moment = run.earliest[call]
         event = "its job is released" if moment == run.wiring.call_job[call].release else "its not_before"
-        report_early("times_release", run.wiring, call, start, moment, event, found)
+        starts.early("times_release", call, moment, event)
 
 
-def check_precedences(run: Run, times: Times, found: Findings) -> None:
-    """Rule `times_precedence`: no call starts before the calls of the tasks that precede its own have ended."""
-    wiring, setting = run.wiring, run.wiring.setting
+def check_precedences(starts: Starts) -> None:
+    """Rule `times_precedence`: no call starts before the tasks that precede its own have ended."""
+    wiring = starts.wiring
     finish: dict[str, float] = {}
     calls_of: dict[str, list[int]] = {}
-    for call, (_, end) in times.items():
+    for call, (_, end) in starts.times.items():
         task = wiring.call_job[call].task.name
         finish[task] = max(finish.get(task, 0.0), end)
         calls_of.setdefault(task, []).append(call)
-    for precedence in setting.instance.precedences:
+    for precedence in wiring.setting.instance.precedences:
         bound = finish.get(precedence.before, 0.0)
-        event = f"task {precedence.before} has ended"
         for call in calls_of.get(precedence.after, ()):
-            report_early("times_precedence", wiring, call, times[call][0], bound, event, found)
+            starts.early("times_precedence", call, bound, f"task {precedence.before} has ended")
 
 
-def check_inputs(wiring: Wiring, times: Times, found: Findings) -> None:
+def check_inputs(starts: Starts) -> None:
     """Rule `times_input`: no call starts before its inputs can be there at the earliest."""
-    for flow in wiring.flows:
+    times = starts.times
+    for flow in starts.wiring.flows:
         if flow.call >= 0 and flow.call not in times:
             continue
         made = times[flow.call][1] if flow.call >= 0 else flow.job.release
-        there = arrivals(wiring, flow.number, made)
-        key = flow.job.key(flow.tensor.name)
+        there = arrivals(starts.wiring, flow, made)
+        event = f"tensor {flow.job.key(flow.tensor.name)} is there"
         for calls in flow.readers.values():
             for call in calls:
                 if call in times:
-                    bound = there.get(call, made)
-                    report_early(
-                        "times_input", wiring, call, times[call][0], bound, f"tensor {key} is there", found
-                    )
+                    starts.early("times_input", call, there.get(call, made), event)
 
 
-def arrivals(wiring: Wiring, number: int, made: float) -> dict[int, float]:
+def arrivals(wiring: Wiring, flow: Flow, made: float) -> dict[int, float]:
     """Earliest moment at which each reading call of a tensor can start, given when the tensor was made."""
-    flow = wiring.flows[number]
     if not wiring.overlap:
         return {}
     written, there = made, {}
     for moved in flow.moved:
         transfer = wiring.transfers[moved]
-        if moved in wiring.requests_transfer:
+        if transfer.kind == WRITE:
             written = made + transfer.seconds
         for call in wiring.after_transfer.get(moved, ()):
-            base = written if wiring.setting.execution.staging == "host" else made
-            there[call] = base + transfer.seconds
+            there[call] = (written if transfer.kind == READ else made) + transfer.seconds
     return there
 
 
-def check_devices(wiring: Wiring, times: Times, found: Findings) -> None:
+def check_devices(starts: Starts) -> None:
     """Rule `times_device`: calls start in the order of their device, and find one of its slots free."""
-    ends, decisions = wiring.setting.ends, wiring.decisions
-    for device, sequence in enumerate(decisions.order):
-        slots = ends.devices[device].spec.slots
+    times, decisions = starts.times, starts.wiring.decisions
+    for device, sequence in zip(starts.wiring.setting.ends.devices, decisions.order, strict=True):
         known = [call for call in sequence if call in times]
-        for before, after in zip(known, known[1:], strict=False):
+        for before, after in pairwise(known):
             event = f"{decisions.names[before]}, which is earlier in the order"
-            report_early("times_device", wiring, after, times[after][0], times[before][0], event, found)
-        if slots == "unlimited":
+            starts.early("times_device", after, times[before][0], event)
+        if device.spec.slots == "unlimited":
             continue
         latest: list[float] = []  # the largest ends of the calls so far, as many as there are slots
         for call in known:
-            if len(latest) == slots:
-                event = f"a slot of {ends.devices[device].name} is free"
-                report_early("times_device", wiring, call, times[call][0], latest[0], event, found)
+            if len(latest) == device.spec.slots:
+                starts.early("times_device", call, latest[0], f"a slot of {device.name} is free")
                 heappushpop(latest, times[call][1])
             else:
                 heappush(latest, times[call][1])

@@ -14,9 +14,9 @@ SEND, WRITE, READ, LOAD = range(4)
 Rank = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transfer:
-    """One transfer.
+    """One transfer (not frozen: thousands are made, and frozen ones take three times as long to make).
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Transfer:
 
 @dataclass(slots=True)
 class Flow:
-    """A tensor of a job: its producing call and device (-1: an input), and the calls that read it elsewhere."""
+    """A tensor of a job: its producing call and device (-1: an input), and its readers by device."""
 
     job: Job
     tensor: Tensor
@@ -119,7 +119,7 @@ class Wiring:
     def _time_layers(self) -> None:
         setting, device_of, call_of = self.setting, self.decisions.device_of, self.decisions.call_of
         for number, device in enumerate(device_of):
-            seconds = setting.seconds(number, device) or 0.0
+            seconds = self.decisions.layer_seconds[number]
             self.seconds[call_of[number]] += seconds
             self.joules += setting.joules(number, device, seconds)
 
@@ -135,7 +135,7 @@ class Wiring:
                 if layer.weight_bytes and f"{setting.job_of[number].model.name}/{layer.name}" not in held:
                     size += layer.weight_bytes
             if size:
-                self.load[call] = self._transfer(LOAD, None, host, device, call, size)
+                self.load[call] = self._transfer(LOAD, None, (host, device), call, size=size)
 
     # -- tensors -------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class Wiring:
                 continue
             output = tensor.output and device == self.host
             at_host = at_host or output
-            send = self._transfer(SEND, flow, home or 0, device, calls[0], size, output)
+            send = self._transfer(SEND, flow, (home or 0, device), calls[0], size=size, output=output)
             if self.overlap:
                 self._request_when_produced(flow, send)
                 for call in calls:
@@ -200,40 +200,46 @@ class Wiring:
                 for call in calls[1:]:
                     self._wait_for_reads(calls[0], call)
         if tensor.output and flow.call >= 0 and self.host is not None and not at_host:
-            send = self._transfer(SEND, flow, flow.device, self.host, flow.call, size, True)
+            send = self._transfer(SEND, flow, (flow.device, self.host), flow.call, size=size, output=True)
             self._request_when_produced(flow, send)
 
     def _connect_host(self, flow: Flow) -> None:
         """Host staging (docs/cost-model.md, 4.2): one write, and a read for each call without a kept copy."""
-        host = self.host or 0
-        fetching: list[tuple[int, int, list[int]]] = []  # (device, reading call, later readers of its copy)
+        fetching: list[tuple[int, list[int]]] = []  # a reading call, and those that use its copy
         for device, calls in flow.readers.items():
             if (flow.job.index, flow.tensor.name, device) not in self.kept:
-                fetching += [(device, call, []) for call in calls]
+                fetching += [(call, []) for call in calls]
             elif device != flow.device:
-                fetching.append((device, calls[0], calls[1:]))
+                fetching.append((calls[0], calls[1:]))
             else:
                 for call in calls:
                     self._wait_for_producer(flow, call)
         write = -1
         if flow.call >= 0 and (fetching or flow.tensor.output):
             size = flow.job.task.batch * flow.tensor.bytes
-            write = self._transfer(WRITE, flow, flow.device, host, flow.call, size, flow.tensor.output)
+            ends = (flow.device, self.host or 0)
+            write = self._transfer(WRITE, flow, ends, flow.call, size=size, output=flow.tensor.output)
             (self.requests_call if self.overlap else self.writes)[flow.call].append(write)
-        for device, call, later in fetching:
-            read = self._transfer(READ, flow, host, device, call, self.read_size(flow, call))
-            if self.overlap:
-                if write >= 0:
-                    self.requests_transfer.setdefault(write, []).append(read)
-                else:
-                    self.requests_job[flow.job.index].append(read)
-                for reader in (call, *later):
-                    self._wait_for_transfer(read, reader)
-            else:
-                self.reads[call].append(read)
-                self._wait_for_producer(flow, call)
-                for reader in later:
-                    self._wait_for_reads(call, reader)
+        for call, later in fetching:
+            self._fetch(flow, write, call, later)
+
+    def _fetch(self, flow: Flow, write: int, call: int, later: list[int]) -> None:
+        """`call` reads a tensor from the host, after its write (-1: an input), and `later` calls use the copy."""
+        ends = (self.host or 0, self.decisions.call_device[call])
+        size = self.read_size(flow, call)
+        read = self._transfer(READ, flow, ends, call, size=size)
+        if not self.overlap:
+            self.reads[call].append(read)
+            self._wait_for_producer(flow, call)
+            for reader in later:
+                self._wait_for_reads(call, reader)
+            return
+        if write >= 0:
+            self.requests_transfer.setdefault(write, []).append(read)
+        else:
+            self.requests_job[flow.job.index].append(read)
+        for reader in (call, *later):
+            self._wait_for_transfer(read, reader)
 
     def read_size(self, flow: Flow, call: int) -> float:
         """Batch times the largest read bytes among the layers of a call."""
@@ -250,12 +256,13 @@ class Wiring:
         self,
         kind: int,
         flow: Flow | None,
-        source: int,
-        target: int,
+        ends: tuple[int, int],
         call: int,
+        *,
         size: float,
         output: bool = False,
     ) -> int:
+        source, target = ends
         model = self.call_job[call].model.name
         move = self.setting.move(model, flow.tensor.name if flow is not None else None, source, target, size)
         tensor_number = -1 if flow is None else flow.number

@@ -1,0 +1,119 @@
+"""Simulated annealing on compiled list schedules."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dnnplan.costs import MappingProblem
+from dnnplan.costs.routes import FloatArray, IntArray
+from dnnplan.solvers.heft import decode_list, rank_order
+from dnnplan.solvers.kernels.list_schedule import arrays_of
+from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
+from dnnplan.solvers.search import Search
+from dnnplan.solvers.start import propose_simple_plans
+
+CHUNK_SECONDS = 1.0
+DECODES_PER_WORK = 10_000
+HOT, COLD = 6e-4, 1e-5
+"""Temperatures relative to the cost: a step uphill of 0.06 % is likely at first, of 0.001 % at the end."""
+
+
+class Anneal:
+    """Restarted annealing of order and devices from the best plan so far; the compiled decoder is the judge.
+
+    Transfers under host staging, without overlap or with contention are plain delays to it; each improvement is
+    evaluated as it will execute before it counts.
+    """
+
+    summary = "simulated annealing of order and devices on compiled list schedules"
+    capabilities = Capabilities(objectives=ALL_OBJECTIVES)
+
+    def run(self, problem: MappingProblem, search: Search) -> None:
+        """Simple plans, then annealing until the limits (at most 60 s of work where there is none)."""
+        propose_simple_plans(problem, search)
+        seconds = search.remaining if np.isfinite(search.remaining) else 60.0
+        anneal_for(problem, search, seconds)
+
+
+def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
+    """Anneal from the incumbent for some seconds, in rounds that double in length; stops when nothing improves."""
+    if search.best is None or problem.n < 2:
+        return
+    from dnnplan.solvers.kernels.annealing import anneal  # noqa: PLC0415
+
+    arrays = arrays_of(problem)
+    readers = reader_lists(problem)
+    extra, weight = layer_costs(problem)
+    until = search.seconds + seconds
+    iterations, round_number = 200, 0
+    while search.seconds < until and not search.finished():
+        order, place = start_of(problem, search)
+        value = max(abs(search.value or 0.0), 1e-30)
+        began = search.seconds
+        best_order, best_place, _ = anneal(
+            arrays,
+            readers,
+            order,
+            place,
+            extra,
+            weight,
+            (HOT * value, COLD * value),
+            iterations,
+            search.settings.seed + round_number,
+        )
+        decisions = decode_list(problem, arrays, best_order, forced=best_place)
+        if decisions is not None:
+            search.propose(decisions)
+        search.work += iterations / DECODES_PER_WORK
+        took = max(search.seconds - began, 1e-6)
+        left = until - search.seconds
+        if round_number == 0 and took > seconds:
+            break
+        # The first round may have waited for the compiler; later ones grow until they fill what is left.
+        iterations = iterations * 10 if round_number == 0 else int(min(iterations * 4, iterations * left / took))
+        iterations = min(max(iterations, 200), 2_000_000)
+        if search.settings.work_limit is not None:
+            iterations = int(min(iterations, max(1, search.remaining_work * DECODES_PER_WORK)))
+        round_number += 1
+
+
+def start_of(problem: MappingProblem, search: Search) -> tuple[IntArray, IntArray]:
+    """Order (by start) and placement of the incumbent."""
+    assert search.best is not None
+    place = np.array(search.best.decisions.place, dtype=np.int64)
+    if search.best.decisions.call_names != list(problem.layers):
+        return rank_order(problem, arrays_of(problem)), place
+    position = np.empty(problem.n, dtype=np.int64)
+    position[list(problem.topological)] = np.arange(problem.n)
+    start, end = np.array(search.best.times.start), np.array(search.best.times.end)
+    order: IntArray = np.lexsort((position, end, start)).astype(np.int64)
+    return order, place
+
+
+def reader_lists(problem: MappingProblem) -> tuple[IntArray, IntArray]:
+    """The layers that read from each layer, as offsets and a flat list."""
+    rows: list[list[int]] = [[] for _ in range(problem.n)]
+    for _, i, j in problem.edges.tolist():
+        rows[i].append(j)
+    first = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return first, np.array([j for row in rows for j in row], dtype=np.int64)
+
+
+def layer_costs(problem: MappingProblem) -> tuple[FloatArray, float]:
+    """((n, m) cost of a layer on a device, cost of a second of makespan) for the terms that the decoder sees.
+
+    Energy counts compute and idle power, not transfers; objectives other than latency and energy count as latency.
+    """
+    extra = np.zeros((problem.n, problem.m))
+    weight = 0.0
+    for name, factor in problem.stages[0]:
+        if name in ("energy", "edp"):
+            finite = np.isfinite(problem.duration)
+            busy = np.where(finite, problem.duration, 0.0)
+            extra += factor * np.where(finite, problem.energy - problem.idle_power[None, :] * busy, 0.0)
+            weight += factor * float(problem.idle_power.sum())
+        else:
+            weight += factor
+    return extra, max(weight, 1e-12)
+
+

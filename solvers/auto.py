@@ -1,0 +1,64 @@
+"""The default: bounds and fast heuristics, then exact search, then what is left goes to local search."""
+
+from __future__ import annotations
+
+from dnnplan.costs import MappingProblem
+from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.solvers.anneal import anneal_for
+from dnnplan.solvers.cpsat import CpSat, solve_exactly
+from dnnplan.solvers.kernels.compiled import is_ready
+from dnnplan.solvers.kernels.list_schedule import schedule
+from dnnplan.solvers.lns import improve
+from dnnplan.solvers.lookahead import lookahead
+from dnnplan.solvers.registry import Capabilities
+from dnnplan.solvers.search import Search
+from dnnplan.solvers.start import propose_simple_plans
+
+EXACT_ALONE = 1_200
+EXACT_AT_ALL = 12_000
+"""Layers x devices up to which CP-SAT gets all the time that is left, and up to which it is tried."""
+COMPILER_SECONDS = 12.0
+"""Time left from which waiting for the compiler, once a machine, is worth it."""
+
+
+class Auto:
+    """Bounds, list schedules and annealing first; CP-SAT with a complete hint; then LNS and annealing in turn.
+
+    Returns the best checked plan with the best bound that any of them proved.
+    """
+
+    summary = "bounds, heuristics, exact search and local search in turn (the default)"
+    capabilities = Capabilities(exact=True, bounds=True, objectives=CpSat.capabilities.objectives)
+
+    def run(self, problem: MappingProblem, search: Search) -> None:
+        """Until optimality is proven or the limits are reached."""
+        bound = objective_bound(problem)
+        if bound is not None:
+            search.improve_bound(bound.value, bound.name)
+        for decisions in lookahead(problem):
+            search.propose(decisions)
+        propose_simple_plans(problem, search)
+        if search.finished():
+            return
+        size = problem.n * problem.m
+        if worth_compiling(problem, search):
+            anneal_for(problem, search, min(0.1 * search.remaining, 0.002 * size))
+        if search.finished():
+            return
+        if size <= EXACT_ALONE:
+            solve_exactly(problem, search)
+            return
+        if size <= EXACT_AT_ALL:
+            solve_exactly(problem, search, time_limit=0.4 * search.remaining)
+        if worth_compiling(problem, search) and not search.finished():
+            anneal_for(problem, search, 0.4 * search.remaining)
+        if size <= EXACT_AT_ALL:
+            improve(problem, search)
+        elif worth_compiling(problem, search):
+            anneal_for(problem, search, search.remaining)
+
+
+def worth_compiling(problem: MappingProblem, search: Search) -> bool:
+    """Whether compiled search fits this run: it sees plain delays only, and compiling takes seconds once."""
+    plain = problem.execution.memory != "live"
+    return plain and (is_ready(schedule) or search.remaining >= COMPILER_SECONDS)

@@ -1,0 +1,141 @@
+"""Simulated annealing over (order, device of each layer), decoded by list scheduling with insertion.
+
+Importing this module loads numba; the compiled loop calls the compiled decoder.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from dnnplan.costs.routes import FloatArray, IntArray
+from dnnplan.solvers.kernels.compiled import compiled
+from dnnplan.solvers.kernels.list_schedule import Arrays, schedule
+
+SPREAD = 0.3
+"""Weight of the mean of the devices' last ends beside the makespan: it tells plans of equal makespan apart."""
+
+
+def shift(order: IntArray, position: IntArray, old: int, new: int) -> None:
+    """Move the entry at index `old` of the order to index `new`."""
+    item = order[old]
+    step = 1 if new > old else -1
+    q = old
+    while q != new:
+        order[q] = order[q + step]
+        position[order[q]] = q
+        q += step
+    order[new] = item
+    position[item] = new
+
+
+def cost_of(
+    placed: IntArray, end: FloatArray, extra: FloatArray, weight: float, spread: float
+) -> tuple[float, float]:
+    """(guiding cost, true cost): weight x makespan + sum of extra, with and without the spread of the devices."""
+    last = np.zeros(extra.shape[1])
+    total = 0.0
+    for i in range(placed.shape[0]):
+        total += extra[i, placed[i]]
+        last[placed[i]] = max(last[placed[i]], end[i])
+    true = weight * end.max() + total
+    return true + weight * spread * last.mean(), true
+
+
+decode = compiled(schedule)
+move_entry = compiled(shift)
+judge = compiled(cost_of)
+
+
+@numba.njit(cache=True)  # type: ignore[misc]
+def anneal(  # noqa: C901, PLR0912, PLR0915
+    a: Arrays,
+    readers: tuple[IntArray, IntArray],
+    order: IntArray,
+    place: IntArray,
+    extra: FloatArray,
+    weight: float,
+    temperature: tuple[float, float],
+    iterations: int,
+    seed: int,
+) -> tuple[IntArray, IntArray, float]:
+    """Best order and placement found, and their cost: weight x makespan + sum of extra[i, device of i].
+
+    Metropolis acceptance with geometric cooling (Kirkpatrick, Gelatt, Vecchi 1983); a step moves a layer in the order,
+    lets the decoder choose devices again for a stretch of it, or moves a chain of layers to one device.
+
+    Parameters
+    ----------
+    readers
+        (n + 1,) and (edges,): the layers that read from layer i are ``readers[1][readers[0][i]:readers[0][i+1]]``.
+    order, place
+        (n,) where to start.
+    temperature
+        First and last one, in the unit of the cost.
+    """
+    np.random.seed(seed)  # noqa: NPY002
+    n, m = a.duration.shape
+    first, reader = readers
+    bias = np.zeros((n, m))
+    order = order.copy()
+    place = place.copy()
+    position = np.empty(n, dtype=np.int64)
+    for q in range(n):
+        position[order[q]] = q
+    placed, _, end = decode(a, order, place, bias)
+    current, best = judge(placed, end, extra, weight, SPREAD)
+    best_order, best_place = order.copy(), placed.copy()
+    place[:] = placed
+    trial = place.copy()
+    heat = temperature[0]
+    ratio = (temperature[1] / temperature[0]) ** (1.0 / max(iterations, 1))
+    for _ in range(iterations):
+        heat *= ratio
+        i = np.random.randint(n)  # noqa: NPY002
+        kind = np.random.randint(10)  # noqa: NPY002
+        old_position, new_position = position[i], position[i]
+        if kind < 4:
+            # Between its last producer and its first reader.
+            low, high = 0, n - 1
+            for e in range(a.in_start[i], a.in_start[i + 1]):
+                p = a.source[a.in_tensor[e]]
+                if p >= 0:
+                    low = max(low, position[p] + 1)
+            for e in range(first[i], first[i + 1]):
+                high = min(high, position[reader[e]] - 1)
+            if high <= low:
+                continue
+            new_position = low + np.random.randint(high - low + 1)  # noqa: NPY002
+            if new_position == old_position:
+                continue
+            move_entry(order, position, old_position, new_position)
+        elif kind < 6:
+            length = 1 + np.random.randint(12)  # noqa: NPY002
+            for q in range(old_position, min(n, old_position + length)):
+                trial[order[q]] = -1
+        else:
+            d = np.random.randint(m)  # noqa: NPY002
+            length = 1 + np.random.randint(1 if kind < 8 else 16)  # noqa: NPY002
+            j = i
+            for _step in range(length):
+                if a.duration[j, d] < np.inf:
+                    trial[j] = d
+                degree = first[j + 1] - first[j]
+                if degree == 0:
+                    break
+                j = reader[first[j] + np.random.randint(degree)]  # noqa: NPY002
+        placed, _, end = decode(a, order, trial, bias)
+        cost, true = np.inf, np.inf
+        if placed.min() >= 0:
+            cost, true = judge(placed, end, extra, weight, SPREAD)
+        if cost <= current or np.random.random() < np.exp((current - cost) / heat):  # noqa: NPY002
+            current = cost
+            place[:] = placed
+            if true < best:
+                best = true
+                best_order[:] = order
+                best_place[:] = placed
+        elif new_position != old_position:
+            move_entry(order, position, new_position, old_position)
+        trial[:] = place
+    return best_order, best_place, best

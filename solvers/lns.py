@@ -1,0 +1,67 @@
+"""Large neighbourhood search over the CP-SAT model."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from dnnplan.costs import Evaluation, MappingProblem
+from dnnplan.solvers.cpsat import BackEnd, choose_tick
+from dnnplan.solvers.neighbourhoods import NEIGHBOURHOODS
+from dnnplan.solvers.registry import Capabilities
+from dnnplan.solvers.search import Search
+from dnnplan.solvers.start import propose_simple_plans
+
+log = logging.getLogger("dnnplan")
+SUB_SECONDS = 3.0
+SMALLEST, LARGEST = 10, 400
+
+
+class Lns:
+    """Free some layers, fix device and order of the others, and let CP-SAT look for a better plan (Shaw 1998).
+
+    The number of free layers adapts: it grows when sub-problems are proven quickly and shrinks when they time out.
+    """
+
+    summary = "large neighbourhood search: CP-SAT on part of the layers, the others stay"
+    capabilities = Capabilities(objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness"))
+
+    def run(self, problem: MappingProblem, search: Search) -> None:
+        """Simple plans, then neighbourhoods until the limits (200 of them where there is none)."""
+        propose_simple_plans(problem, search)
+        improve(problem, search)
+
+
+def improve(problem: MappingProblem, search: Search, *, rounds: int = 200) -> None:
+    """Improve the incumbent, neighbourhood after neighbourhood."""
+    if search.best is None or search.finished():
+        return
+    back_end = BackEnd(problem, search, choose_tick(problem, search))
+    if not back_end.build():
+        return
+    rng = np.random.default_rng(search.settings.seed)
+    names = list(NEIGHBOURHOODS)
+    size = float(min(40, problem.n))
+    unlimited = search.settings.time_limit is None and search.settings.work_limit is None
+    count = 0
+    while not search.finished() and (not unlimited or count < rounds):
+        name = names[count % len(names)]
+        count += 1
+        free = NEIGHBOURHOODS[name](search.best, int(size), rng)
+        if len(free) < 2:
+            continue
+        before = search.value
+        proved = back_end.solve_part(set(free), fixed_pairs(search.best, set(free)), min(SUB_SECONDS, search.remaining))
+        size = min(size * 1.08, LARGEST, problem.n) if proved else max(size * 0.93, SMALLEST)
+        if search.value != before:
+            log.debug("neighbourhood %s of %d layers: %s", name, len(free), search.value)
+
+
+def fixed_pairs(plan: Evaluation, free: set[int]) -> list[tuple[int, int]]:
+    """Consecutive layers of each device that both stay: their order stays too."""
+    pairs: list[tuple[int, int]] = []
+    for row in plan.decisions.order:
+        stay = [c for c in row if c not in free]
+        pairs += list(zip(stay, stay[1:], strict=False))
+    return pairs
