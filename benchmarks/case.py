@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dnnplan.instances import Instance, Result
 from dnnplan.instances.fields import Record
@@ -35,16 +36,34 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A timing by its name in `benchmarks.timings`; about `seconds` long, all repeats included."""
+    """Something else that is measured: `module` has a function ``measure(name) -> Measured``.
+
+    Parameters
+    ----------
+    seconds
+        How long it takes at most, all repeats included; it is killed after ten times that.
+    """
 
     name: str
-    seconds: float = 10.0
+    module: str = "benchmarks.timings"
+    seconds: float = 20.0
+
+
+class Measured(NamedTuple):
+    """What a measurement found; `reached` is None where there is no target. The note is for people."""
+
+    value: float
+    unit: str
+    target: float | None
+    reached: bool | None
+    note: str
 
 
 class Job(Record, kw_only=True):
-    """What a process is asked to do: solve `instance`, or run the measurement `measure`."""
+    """What a process is asked to do: solve `instance`, or run the measurement `measure` of `module`."""
 
     measure: str = ""
+    module: str = ""
     instance: Instance | None = None
     solver: str = ""
     objective: str = ""
@@ -61,7 +80,7 @@ class Answer(Record, omit_defaults=False, kw_only=True):
     ----------
     seconds
         Wall time of `solve` as its caller sees it, or of the whole measurement.
-    value, unit, target, note
+    value, unit, target, reached, note
         Of a measurement.
     violations
         What `check` says about the plan, asked again outside the solver; None: there is no plan.
@@ -75,4 +94,5 @@ class Answer(Record, omit_defaults=False, kw_only=True):
     value: float | None = None
     unit: str = ""
     target: float | None = None
+    reached: bool | None = None
     note: str = ""

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif asked.output is None:
             sys.stdout.write(report(rows))
         if asked.output is not None:
+            Path(asked.output).parent.mkdir(parents=True, exist_ok=True)
             write_text(report(rows), asked.output, overwrite=True)
     except (DnnplanError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -33,7 +33,7 @@ class Row(Record, omit_defaults=False, kw_only=True):
     started_at
         UTC, ISO 8601.
     target, reached
-        What a measurement should not exceed, in `unit`, and whether it kept to that.
+        What a measurement is compared with, in `unit`, and whether that was reached.
     """
 
     suite: str

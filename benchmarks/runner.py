@@ -16,8 +16,8 @@ from benchmarks.store import Store
 from benchmarks.suites import suite_cases, suite_names, suite_summary
 from dnnplan.instances import Instance
 
-MEASUREMENT_SECONDS = 300.0
-"""A measurement that takes longer than this is killed."""
+MEASUREMENT_PATIENCE = 10.0
+"""A measurement that takes this many times longer than it should is killed."""
 
 
 def list_suites() -> dict[str, str]:
@@ -60,8 +60,10 @@ def run_suite(
         built = _LastBuilt()
         for case in suite_cases(name):
             if isinstance(case, Measurement):
-                planned = [(_measurement_row(name, case), Job(measure=case.name))]
+                planned = [(_measurement_row(name, case), Job(measure=case.name, module=case.module))]
+                patience: float | None = MEASUREMENT_PATIENCE * case.seconds
             else:
+                patience = None
                 limit = case.time_limit if time_limit is None else time_limit
                 instance = built.get(case)
                 planned = [
@@ -71,7 +73,7 @@ def run_suite(
             for row, job in planned:
                 done = None if again else store.find(row.key)
                 if done is None:
-                    done = _run(row, job)
+                    done = _run(row, job, patience)
                     store.add(done)
                     if on_row is not None:
                         on_row(done)
@@ -137,10 +139,10 @@ def _solve_row(
     return row, job
 
 
-def _run(row: Row, job: Job) -> Row:
+def _run(row: Row, job: Job, patience: float | None) -> Row:
     """Run the job and fill the row in."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    answer = run_in_process(job, patience=MEASUREMENT_SECONDS if job.measure else None)
+    answer = run_in_process(job, patience=patience)
     row = msgspec.structs.replace(
         row, started_at=started, seconds=answer.seconds, peak_memory=answer.peak_memory
     )
@@ -150,9 +152,6 @@ def _run(row: Row, job: Job) -> Row:
 
 
 def _measured(row: Row, answer: Answer) -> Row:
-    within = None
-    if answer.target is not None and answer.value is not None:
-        within = answer.value <= answer.target
     return msgspec.structs.replace(
         row,
         status="measured",
@@ -160,7 +159,7 @@ def _measured(row: Row, answer: Answer) -> Row:
         value=answer.value,
         unit=answer.unit,
         target=answer.target,
-        reached=within,
+        reached=answer.reached,
         message=answer.note,
     )
 

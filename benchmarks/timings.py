@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.case import Measured
 from dnnplan.instances import Instance
 
 BUDGET_SECONDS = 6.0
@@ -45,13 +46,8 @@ class Timing:
     warm: int = 1
 
 
-def measure(name: str) -> tuple[float, str, float | None, str]:
-    """Run a timing.
-
-    Returns
-    -------
-    (median in seconds, ``"s"``, target in seconds or None, a note on the spread).
-    """
+def measure(name: str) -> Measured:
+    """Run a timing: the median in seconds, and a note on the spread."""
     timing = MEASUREMENTS[name]
     sample = timing.prepare()
     for _ in range(timing.warm):
@@ -63,7 +59,9 @@ def measure(name: str) -> tuple[float, str, float | None, str]:
     ):
         samples.append(sample())
     note = f"median of {len(samples)} runs, {min(samples):.4g} to {max(samples):.4g} s"
-    return statistics.median(samples), "s", timing.target, note
+    median = statistics.median(samples)
+    reached = None if timing.target is None else median <= timing.target
+    return Measured(median, "s", timing.target, reached, note)
 
 
 def _timed(function: Callable[[], object]) -> Callable[[], float]:

@@ -5,6 +5,7 @@ A process of its own makes peak memory a property of the job, and a crash of a n
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.case import Answer, Job
+from benchmarks.case import Answer, Job, Measured
 from dnnplan.instances import DnnplanError
 
 
@@ -71,12 +72,9 @@ def _solve(job: Job) -> Answer:
 
 
 def _measure(job: Job) -> Answer:
-    from benchmarks.timings import measure
-
     began = time.perf_counter()
-    value, unit, target, note = measure(job.measure)
-    seconds = time.perf_counter() - began
-    return Answer(value=value, unit=unit, target=target, note=note, seconds=seconds)
+    found: Measured = importlib.import_module(job.module).measure(job.measure)
+    return Answer(**found._asdict(), seconds=time.perf_counter() - began)
 
 
 def peak_memory() -> int | None:

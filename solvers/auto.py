@@ -15,8 +15,9 @@ from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
 EXACT_ALONE = 1_200
-EXACT_AT_ALL = 12_000
-"""Layers x devices up to which CP-SAT gets all the time that is left, and up to which it is tried."""
+EXACT_AT_ALL = 2_000
+PARTS_AT_ALL = 12_000
+"""Layers x devices up to which CP-SAT gets all the time that is left, a part of it, or only neighbourhoods."""
 COMPILER_SECONDS = 12.0
 """Time left from which waiting for the compiler, once a machine, is worth it."""
 
@@ -49,10 +50,10 @@ class Auto:
             solve_exactly(problem, search)
             return
         if size <= EXACT_AT_ALL:
-            solve_exactly(problem, search, time_limit=0.4 * search.remaining)
+            solve_exactly(problem, search, time_limit=0.5 * search.remaining)
         if worth_compiling(problem, search) and not search.finished():
             anneal_for(problem, search, 0.4 * search.remaining)
-        if size <= EXACT_AT_ALL:
+        if size <= PARTS_AT_ALL:
             improve(problem, search)
         elif worth_compiling(problem, search):
             anneal_for(problem, search, search.remaining)

@@ -48,7 +48,7 @@ def _delays(problem: MappingProblem, tensor: int, reader: int, *, after_call: bo
     if problem.execution.staging == "direct":
         delays = problem.move[tensor, :m, :m].copy()
     else:
-        size = problem.read_sizes[tensor, reader]
+        size = _least_read(problem, tensor)
         reads = np.array([problem.read_seconds(tensor, d, size) for d in range(m)])
         writes = problem.move[tensor, :m, m]
         if after_call and not problem.execution.overlap:
@@ -92,10 +92,15 @@ def heads_and_tails(problem: MappingProblem) -> tuple[FloatArray, FloatArray]:
     return heads, tails
 
 
+def _least_read(problem: MappingProblem, tensor: int) -> float:
+    """The fewest bytes that a reader fetches: a copy kept on a device may have been read by any of them."""
+    return min(problem.read_sizes[tensor, i] for i in problem.readers[tensor])
+
+
 def _from_host(problem: MappingProblem, tensor: int, reader: int) -> FloatArray:
     if problem.execution.staging == "direct":
         return problem.move[tensor, problem.m, : problem.m]
-    size = problem.read_sizes[tensor, reader]
+    size = _least_read(problem, tensor)
     return np.array([problem.read_seconds(tensor, d, size) for d in range(problem.m)])
 
 

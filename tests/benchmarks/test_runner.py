@@ -202,16 +202,13 @@ def test_what_a_native_library_prints_does_not_spoil_the_answer(crash: Job) -> N
 
 @pytest.fixture
 def crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job whose `measure` is code: in the process, `sitecustomize` replaces what runs measurements."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, types\n"
+    """A job whose `measure` is code."""
+    (tmp_path / "crash_probe.py").write_text(
+        "from benchmarks.case import Measured\n"
         "def measure(code):\n"
         "    names = {}\n"
         "    exec(code, names)\n"
-        "    return names['value'], '', None, ''\n"
-        "stand_in = types.ModuleType('benchmarks.timings')\n"
-        "stand_in.measure = measure\n"
-        "sys.modules['benchmarks.timings'] = stand_in\n"
+        "    return Measured(names['value'], '', None, None, '')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    return Job(measure="replaced by the test")
+    return Job(measure="replaced by the test", module="crash_probe")

@@ -19,7 +19,7 @@ def test_the_median_is_taken_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(MEASUREMENTS, "counting", timing)
     monkeypatch.setattr(timings, "BUDGET_SECONDS", 0.0)
     assert LEAST_RUNS == 5
-    assert measure("counting") == (3.0, "s", 3.0, "median of 5 runs, 1 to 5 s")
+    assert measure("counting") == (3.0, "s", 3.0, True, "median of 5 runs, 1 to 5 s")
 
 
 def test_the_number_of_runs_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

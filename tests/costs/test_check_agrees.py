@@ -36,7 +36,7 @@ def test_random_plans_are_valid_and_repeatable(setting: int) -> None:
 
 @settings
 def test_stating_what_happens_anyway_changes_nothing(setting: int) -> None:
-    """The order in which each channel served, and not_before at the start of each call, are no restriction."""
+    """The order in which each channel served, and not_before at each start, are no restriction."""
     for seed, instance, plan in cases(setting):
         result = simulate(instance, plan)
         stated = msgspec.structs.replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 from report_plans import hand_evaluation, spread_evaluation
@@ -50,6 +51,13 @@ def test_title_says_what_is_known():
 def test_other_settings_can_be_drawn(tmp_path, name):
     write_gantt(make_schedule(spread_evaluation(name)), tmp_path / "x.svg")
     assert (tmp_path / "x.svg").stat().st_size > 10_000
+
+
+def test_names_are_no_formulas(tmp_path):
+    schedule = replace(make_schedule(hand_evaluation()), name="a$\\frac$b", networks=("$x_{$\x07",))
+    write_gantt(schedule, tmp_path / "x.svg")
+    texts = [e.text for e in ElementTree.parse(tmp_path / "x.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert "$x_{$?" in texts
 
 
 def test_files_are_not_overwritten_unless_asked(tmp_path):

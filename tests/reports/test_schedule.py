@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from report_plans import hand_evaluation, spread_evaluation
 
-from dnnplan.reports.schedule import make_schedule
+from dnnplan.reports.gantt_text import gantt_text
+from dnnplan.reports.schedule import MOST_LINKS, make_schedule
 
 
 def test_rows_of_the_hand_made_plan():
@@ -34,6 +35,16 @@ def test_bars_of_one_lane_do_not_overlap_and_all_are_there(name):
         for lane in range(row.lanes):
             own = [bar for bar in row.bars if bar.lane == lane]
             assert all(a.end <= b.start for a, b in pairwise(own))
+
+
+def test_pictures_show_the_busiest_links_and_traces_all():
+    schedule = make_schedule(spread_evaluation("layered/50x8-ccr5"))
+    drawn = [row for row in schedule.drawn_rows if row.kind == "link"]
+    hidden = [row for row in schedule.used_rows if row.kind == "link" and row not in drawn]
+    assert len(drawn) == MOST_LINKS
+    assert hidden
+    assert min(row.share for row in drawn) >= max(row.share for row in hidden)
+    assert f"... and {len(hidden)} links that are less busy" in gantt_text(schedule).plain
 
 
 def test_without_overlap_compute_is_only_a_part_of_a_bar():

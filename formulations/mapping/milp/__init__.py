@@ -17,10 +17,21 @@ from dnnplan.costs.mapping import MappingProblem
 from dnnplan.formulations.mapping.milp import constraints, memory, transfers
 from dnnplan.formulations.mapping.milp.extract import Values, extract
 from dnnplan.formulations.mapping.milp.objective import OBJECTIVES, minimise
+from dnnplan.formulations.mapping.milp.start import start_values
 from dnnplan.formulations.mapping.milp.variables import BuildStoppedError, Variables, create_variables
 from dnnplan.instances import Plan
 
-__all__ = ["OBJECTIVES", "BuildStoppedError", "Model", "Values", "build", "extract", "write_lp", "write_mps"]
+__all__ = [
+    "OBJECTIVES",
+    "BuildStoppedError",
+    "Model",
+    "Values",
+    "build",
+    "extract",
+    "start_values",
+    "write_lp",
+    "write_mps",
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,9 @@ class Values:
         if isinstance(expression, int | float):
             return float(expression)
         if hasattr(expression, "items"):
-            terms = sum(factor * self.values.get(variable.name, 0.0) for variable, factor in expression.items())
+            terms = sum(
+                factor * self.values.get(variable.name, 0.0) for variable, factor in expression.items()
+            )
             return float(expression.constant + terms)
         return self.values.get(expression.name, 0.0)
 
@@ -164,7 +166,9 @@ def with_delays(v: Variables, values: Values, plan: Plan) -> Plan | None:
     }
     delays: dict[str, float] = {}
     for _ in range(ROUNDS):
-        delayed = Plan(**{f: getattr(plan, f) for f in plan.__struct_fields__ if f != "not_before"}, not_before=delays)
+        delayed = Plan(
+            **{f: getattr(plan, f) for f in plan.__struct_fields__ if f != "not_before"}, not_before=delays
+        )
         try:
             evaluation = evaluate(v.problem, delayed)
         except PlanError:
@@ -182,7 +186,7 @@ def with_delays(v: Variables, values: Values, plan: Plan) -> Plan | None:
 
 
 def _happens(values: Values, event: Event) -> bool:
-    return event.move is None or any(values.holds(o.use) for o in event.move.options)
+    return event.move is None or any(values.holds(o.use) for o in event.move.options if o.bytes > 0)
 
 
 class _Moments:

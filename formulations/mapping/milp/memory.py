@@ -88,7 +88,9 @@ def _knapsack(v: Variables, devices: set[int], capacity: float) -> None:
 
 
 def _pinned(v: Variables, devices: set[int]) -> list[Linear]:
-    size = {int(w): float(b) / v.byte for w, b in zip(v.problem.weight_of, v.problem.weight_bytes, strict=True)}
+    size = {
+        int(w): float(b) / v.byte for w, b in zip(v.problem.weight_of, v.problem.weight_bytes, strict=True)
+    }
     return [size[w] * pin for (w, d), pin in v.pin.items() if d in devices and size[w] > 0]
 
 
@@ -181,7 +183,11 @@ def _follows(v: Variables, u: Event, w: Event) -> bool:
         assert w.move is not None
         p = w.move.after
         return p >= 0 and (p == u.layer or v.precedes(u.layer, p))
-    return u.move.layer >= 0 and w.move is None and (u.move.layer == w.layer or v.precedes(u.move.layer, w.layer))
+    return (
+        u.move.layer >= 0
+        and w.move is None
+        and (u.move.layer == w.layer or v.precedes(u.move.layer, w.layer))
+    )
 
 
 def _surely_over(v: Variables, life: Lifetime, event: Event) -> bool:
@@ -247,7 +253,9 @@ def residency_of(v: Variables) -> Residency:
     return v.residency
 
 
-def _life(v: Variables, residency: Residency, event: Event, items: list[tuple[int, float, Linear]]) -> Lifetime:
+def _life(
+    v: Variables, residency: Residency, event: Event, items: list[tuple[int, float, Linear]]
+) -> Lifetime:
     life = Lifetime(len(residency.lifetimes), event, items)
     residency.lifetimes.append(life)
     return life
@@ -290,12 +298,12 @@ def _product_lives(v: Variables, residency: Residency, k: int) -> None:
     life.ends.append((p, 1))
     for move in v.moves:
         if move.tensor == k and move.kind in ("send", "write"):
-            away = [o.use for o in move.options if not v.free(k, o.source, o.target)]
+            away = [o.use for o in move.options if not v.free(o.source, o.target)]
             if away:
                 life.ends.append((move, pulp.lpSum(away)))
     for j in problem.readers[k]:
         for (d, e), use in v.both[p, j].items():
-            if direct and d != e and v.free(k, d, e):
+            if direct and d != e and v.free(d, e):
                 life.ends.append((j, use))
             elif d == e:
                 life.ends.append((j, use if direct else use + v.kept(k, d) - 1))
@@ -306,7 +314,7 @@ def _copy_lives(v: Variables, residency: Residency, move: Move) -> None:
     """A tensor where it was moved to: until its last reader there has ended, or the call that read it."""
     problem, k = v.problem, move.tensor
     size = float(problem.size[k] if move.kind == "send" else problem.read_sizes[k, move.layer]) / v.byte
-    options = [o for o in move.options if o.target < problem.m and not v.free(k, o.source, o.target)]
+    options = [o for o in move.options if o.target < problem.m and not v.free(o.source, o.target)]
     if not options or size == 0:
         return
     if v.overlap:

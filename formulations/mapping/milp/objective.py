@@ -5,7 +5,13 @@ from __future__ import annotations
 import pulp
 
 from dnnplan.formulations.mapping.milp.memory import peaks_are_at_most
-from dnnplan.formulations.mapping.milp.variables import LIMIT_TOLERANCE, SCALED, Linear, Variables, power_of_two
+from dnnplan.formulations.mapping.milp.variables import (
+    LIMIT_TOLERANCE,
+    SCALED,
+    Linear,
+    Variables,
+    power_of_two,
+)
 from dnnplan.instances import UnsupportedError
 
 OBJECTIVES = ("latency", "energy", "traffic", "max_load", "weighted_completion", "tardiness", "memory")
@@ -26,7 +32,10 @@ def energy(v: Variables) -> Linear:
     terms = [float(problem.energy[i, d]) * x for i, row in enumerate(v.x) for d, x in row.items()]
     per_byte = problem.routes.energy_per_byte
     terms += [
-        float(per_byte[o.source, o.target]) * o.bytes * o.use for move in v.moves for o in move.options if o.bytes
+        float(per_byte[o.source, o.target]) * o.bytes * o.use
+        for move in v.moves
+        for o in move.options
+        if o.bytes
     ]
     for d in range(problem.m):
         power = float(problem.idle_power[d])
@@ -56,7 +65,9 @@ def max_load(v: Variables) -> Linear:
     for k in range(len(v.problem.tensors)):
         _tensor_load(v, k, moves)
     for d in range(v.problem.m):
-        compute = pulp.lpSum(v.scaled(v.problem.duration[i, d]) * row[d] for i, row in enumerate(v.x) if d in row)
+        compute = pulp.lpSum(
+            v.scaled(v.problem.duration[i, d]) * row[d] for i, row in enumerate(v.x) if d in row
+        )
         moved = pulp.lpSum(moves[d])
         v.add(top >= (compute if v.overlap else compute + moved))
         if v.overlap:
@@ -81,7 +92,9 @@ def _tensor_load(v: Variables, k: int, moves: list[list[Linear]]) -> None:
                 seconds = problem.read_seconds(k, e, problem.read_sizes[k, j])
                 v.add(cost >= _finite(v, seconds) * (v.x[j][e] - home))
             elif p >= 0:
-                ways = [(problem.move_seconds(k, d, e), u) for (d, f), u in v.both[p, j].items() if f == e != d]
+                ways = [
+                    (problem.move_seconds(k, d, e), u) for (d, f), u in v.both[p, j].items() if f == e != d
+                ]
                 v.add(cost >= pulp.lpSum(_finite(v, seconds) * u for seconds, u in ways))
             else:
                 v.add(cost >= _finite(v, problem.move_seconds(k, problem.m, e)) * v.x[j][e])
@@ -148,8 +161,14 @@ def minimise(v: Variables) -> float:
     limited = [name for name in v.problem.limits if name in MEASURES or name == "edp"]
     for name in (*wanted, *limited):
         if name not in MEASURES:
-            raise UnsupportedError(f"the MILP cannot express '{name}', which is not linear; use one of {OBJECTIVES}")
-    found = {name: MEASURES[name](v) for name in dict.fromkeys((*wanted, *limited)) if name in wanted or name != "memory"}
+            raise UnsupportedError(
+                f"the MILP cannot express '{name}', which is not linear; use one of {OBJECTIVES}"
+            )
+    found = {
+        name: MEASURES[name](v)
+        for name in dict.fromkeys((*wanted, *limited))
+        if name in wanted or name != "memory"
+    }
     for name in limited:
         if name != "memory":
             bound = v.problem.limits[name] * (1 + LIMIT_TOLERANCE)

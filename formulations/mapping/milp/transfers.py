@@ -32,11 +32,13 @@ def weights_are_loaded(v: Variables) -> None:
                     v.pin[w, d] = v.flag(f"pin_{w}_{d}")
                 use = v.share(f"load_{i}_{d}")
                 v.add(use >= x - v.pin[w, d])
+                v.add(use <= x)
+                v.add(use <= 1 - v.pin[w, d])
             if not math.isfinite(problem.load[i, d]):
                 v.add(use <= 0)
                 continue
             v.load[i, d] = use
-            options.append(v.option(-1, (problem.m, d), use, float(problem.load[i, d]), size))
+            options.append(v.option((problem.m, d), use, float(problem.load[i, d]), size))
         if options:
             v.moves.append(Move("load", -1, i, options, over_by=i))
 
@@ -82,7 +84,7 @@ def _crossings(v: Variables, k: int, p: int) -> dict[tuple[int, int], dict[int, 
 
 def _send_option(v: Variables, k: int, ends: tuple[int, int], use: Linear) -> Option:
     problem = v.problem
-    return v.option(k, ends, use, problem.move_seconds(k, *ends), float(problem.size[k]))
+    return v.option(ends, use, problem.move_seconds(k, *ends), float(problem.size[k]))
 
 
 def _send_alone(v: Variables, k: int, p: int, crossings: dict[tuple[int, int], dict[int, Linear]]) -> None:
@@ -96,6 +98,7 @@ def _send_alone(v: Variables, k: int, p: int, crossings: dict[tuple[int, int], d
     by_target: dict[int, list[Option]] = {}
     for ends, uses in crossings.items():
         sent = v.share(f"sent_{k}_{ends[0]}_{ends[1]}")
+        v.add(sent <= pulp.lpSum(uses.values()))
         for use in uses.values():
             v.add(sent >= use)
         by_target.setdefault(ends[1], []).append(_send_option(v, k, ends, sent))
@@ -103,7 +106,9 @@ def _send_alone(v: Variables, k: int, p: int, crossings: dict[tuple[int, int], d
         v.moves.append(Move("send", k, -1, options, after=p))
 
 
-def _send_with_readers(v: Variables, k: int, p: int, crossings: dict[tuple[int, int], dict[int, Linear]]) -> None:
+def _send_with_readers(
+    v: Variables, k: int, p: int, crossings: dict[tuple[int, int], dict[int, Linear]]
+) -> None:
     """Without overlap: a move for each reader, of which one on each device pays."""
     options: dict[int, list[Option]] = {j: [] for j in v.problem.readers[k]}
     for ends, uses in crossings.items():
@@ -114,6 +119,7 @@ def _send_with_readers(v: Variables, k: int, p: int, crossings: dict[tuple[int, 
         sent = v.share(f"sent_{k}_{ends[0]}_{ends[1]}")
         pays = {j: v.flag(f"pays_{k}_{j}_{ends[0]}_{ends[1]}") for j in uses}
         v.add(pulp.lpSum(pays.values()) == sent)
+        v.add(sent <= pulp.lpSum(uses.values()))
         for j, use in uses.items():
             v.add(sent >= use)
             v.add(pays[j] <= use)
@@ -143,7 +149,9 @@ def sends_start_when_tensors_are_there(v: Variables) -> None:
         to_host = move.kind == "send" and move.target == v.problem.m
         if move.kind != "send" or not (v.overlap or to_host):
             continue
-        made: Linear = v.end[move.after] if move.after >= 0 else v.scaled(v.problem.tensor_release[move.tensor])
+        made: Linear = (
+            v.end[move.after] if move.after >= 0 else v.scaled(v.problem.tensor_release[move.tensor])
+        )
         move.begin = made
         if v.contended or (v.live and not to_host):
             move.begin = v.time(f"begin_send_{move.tensor}_{move.layer}_{move.target}")
@@ -202,6 +210,7 @@ def tensors_go_through_the_host(v: Variables) -> None:
     ::
 
         read[k,j,e]       >= x[j,e] - keep[k,e]                     no kept copy
+        read[k,j,e]       <= x[j,e] - both[p,j][e,e] + 1 - keep[k,e]
         sum_i read[k,i,e] >= x[j,e] - both[p,j][e,e]                a kept copy that was not made on e
         sum_i read[k,i,e] <= 1 + (R - 1)(1 - keep[k,e])             is read once (R readers)
         write[k,d]        >= both[p,j][d,e], d != e;  >= both[p,j][d,d] - keep[k,d];  = x[p,d] for outputs
@@ -229,7 +238,7 @@ def tensors_go_through_the_host(v: Variables) -> None:
             for e, use in v.reads[k, j].items():
                 seconds = problem.read_seconds(k, e, sizes)
                 if math.isfinite(seconds):
-                    options.append(v.option(k, (problem.m, e), use, seconds, sizes))
+                    options.append(v.option((problem.m, e), use, seconds, sizes))
                 else:
                     v.add(use <= 0)
             if options:
@@ -262,6 +271,7 @@ def _read(v: Variables, pair: tuple[int, int], e: int, x: Linear, at_home: Linea
         return x - at_home
     read = v.flag(f"read_{k}_{j}_{e}")
     v.add(read <= x)
+    v.add(read <= x - at_home + 1 - v.kept(k, e))
     if (k, e) in v.keep:
         v.add(read >= x - v.keep[k, e])
     if len(v.problem.readers[k]) == 1:
@@ -275,14 +285,16 @@ def _write(v: Variables, k: int, p: int, at_home: dict[tuple[int, int], Linear])
         use: Linear = x
         if not problem.output[k]:
             use = v.share(f"write_{k}_{d}")
-            for j in problem.readers[k]:
-                away = x - at_home.get((j, d), 0)
-                v.add(use >= away)
-                if (k, d) in v.keep and d in v.x[j]:
-                    v.add(use >= at_home[j, d] - v.keep[k, d])
+            away = [x - at_home.get((j, d), 0) for j in problem.readers[k]]
+            v.add(use <= x)
+            v.add(use <= pulp.lpSum(away) + 1 - v.kept(k, d))
+            for leaves in away:
+                v.add(use >= leaves)
+            for j in problem.readers[k] if (k, d) in v.keep else ():
+                v.add(use >= at_home.get((j, d), 0) - v.keep[k, d])
         seconds = problem.move_seconds(k, d, problem.m)
         if math.isfinite(seconds):
-            options.append(v.option(k, (d, problem.m), use, seconds, float(problem.size[k])))
+            options.append(v.option((d, problem.m), use, seconds, float(problem.size[k])))
         else:
             v.add(use <= 0)
     if options:
@@ -348,7 +360,9 @@ def _wait_for_own_read(v: Variables, k: int, p: int, j: int, move: Move | None) 
     away: Linear = 0
     if p >= 0:
         times = {d: v.scaled(problem.move_seconds(k, d, problem.m)) for d in v.x[p]}
-        away = pulp.lpSum(times[d] * u for (d, e), u in v.both[p, j].items() if d != e and 0 < times[d] < math.inf)
+        away = pulp.lpSum(
+            times[d] * u for (d, e), u in v.both[p, j].items() if d != e and 0 < times[d] < math.inf
+        )
     own: Linear = move.seconds if move is not None else 0
     v.add(v.start[j] >= made + away + own)
     if move is not None:

@@ -207,9 +207,9 @@ class Variables:
         """Whether layer i has to end before layer j starts, in every plan."""
         return bool(self.ancestors[j] >> i & 1)
 
-    def free(self, tensor: int, a: int, b: int) -> bool:
-        """Whether a tensor moves from a to b for nothing: zero-copy, and no table says otherwise."""
-        return bool(self.problem.routes.zero_copy[a, b]) and (tensor, a, b) not in self.problem.override
+    def free(self, a: int, b: int) -> bool:
+        """Whether moves from a to b are zero-copy (a table may still give them a time)."""
+        return bool(self.problem.routes.zero_copy[a, b])
 
     def work(self, layer: int) -> Linear:
         """Compute time of a layer: sum_d t[i,d] x[i,d]."""
@@ -219,9 +219,9 @@ class Variables:
         """keep[k, d], or 1."""
         return self.keep.get((tensor, device), 1)
 
-    def option(self, tensor: int, ends: tuple[int, int], use: Linear, seconds: float, size: float) -> Option:
+    def option(self, ends: tuple[int, int], use: Linear, seconds: float, size: float) -> Option:
         """An option of a move; `seconds` and `size` as in the problem."""
-        free = self.free(tensor, *ends)
+        free = self.free(*ends)
         channel = int(self.problem.routes.channel[ends])
         return Option(ends[0], ends[1], use, self.scaled(seconds), 0.0 if free else size, channel)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-PIPE_WIDTH = 100
+PIPE_WIDTH = 160
 """Columns of tables that are not printed on a terminal."""
 _live: dict[str, Console] = {}
 
@@ -39,7 +39,8 @@ def set_live(live: Console | None) -> None:
 
 def print_json(tree: Any) -> None:
     """Print one JSON value on stdout, and nothing else."""
-    sys.stdout.write(json.dumps(tree, ensure_ascii=False, indent=1) + "\n")
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(tree, ensure_ascii=not unicode, indent=1) + "\n")
     sys.stdout.flush()
 
 

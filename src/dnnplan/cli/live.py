@@ -42,14 +42,14 @@ class ProgressLine:
     def render(self) -> Text:
         """The line."""
         seconds = time.perf_counter() - self.began
-        parts = [f"{self.what}  {seconds:5.1f} s"]
+        parts = [f"{seconds:5.1f} s"]
         if self.last is None:
             parts.append("no plan yet")
         else:
             parts.append(f"best {readable(self.last.value, self.unit)}")
             parts.append(f"bound {readable(self.last.bound, self.unit)}")
             parts.append(f"gap {percent(self.last.gap)}")
-            parts.append(self.last.solver)
+        parts.append(self.what)
         return Text("  ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
 
 

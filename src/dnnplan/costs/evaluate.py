@@ -92,7 +92,7 @@ def _completion(graph: CallGraph, times: Times) -> list[float]:
     for job, end in zip(graph.job, times.end, strict=True):
         completion[job] = max(completion[job], end)
     for t in times.transfers:
-        if t.target == problem.m and problem.output[t.tensor]:
+        if t.tensor >= 0 and problem.output[t.tensor] and t.target in (problem.m, problem.host_device):
             job = graph.job[t.call]
             completion[job] = max(completion[job], t.end)
     return completion

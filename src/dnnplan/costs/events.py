@@ -9,7 +9,7 @@ import heapq
 from dataclasses import dataclass, field
 
 from dnnplan.costs.calls import CallGraph
-from dnnplan.costs.timeline import Times, Transfer
+from dnnplan.costs.timeline import Times, Transfer, graph_sends_output
 from dnnplan.instances import PlanError, Problem
 from dnnplan.instances.plan import load_id, read_id, send_id, write_id
 
@@ -56,6 +56,7 @@ class EventSimulation:
         self.start = [-1.0] * count
         self.end = [-1.0] * count
         self.transfers: list[Transfer] = []
+        self.free: list[Transfer] = []
         self.heap: list[tuple[float, int, str, object]] = []
         self.serial = 0
         self.now = 0.0
@@ -121,7 +122,7 @@ class EventSimulation:
         size = float(problem.size[k])
         if p < 0 and not problem.host:
             return
-        if p >= 0 and problem.output[k] and problem.host:
+        if p >= 0 and problem.host and graph_sends_output(graph, k):
             move = self._move("send", (k, p), (source, problem.m), problem.move_seconds(k, source, problem.m), size)
             self._request_on(self._produced(k), move)
         for d in dict.fromkeys(graph.device[c] for c in graph.reader_calls[k]):
@@ -202,8 +203,6 @@ class EventSimulation:
         for job, left in enumerate(self.job_left):
             if left == 0:
                 self._at(problem.jobs[job].release, "token", ("job", job, 0))
-        self._start_calls()
-        self._serve()
         while self.heap:
             self.now = self.heap[0][0]
             while self.heap and self.heap[0][0] == self.now:
@@ -216,7 +215,7 @@ class EventSimulation:
         if stuck or any(self.pending):
             shown = ", ".join(stuck[:5]) or "transfers"
             raise PlanError(problems=[Problem("order", f"deadlock: {len(stuck)} calls wait for each other ({shown})")])
-        return Times(self.start, self.end, self.transfers)
+        return Times(self.start, self.end, self.transfers, self.free)
 
     def _wake_ups(self) -> None:
         for job in self.problem.jobs:
@@ -282,12 +281,11 @@ class EventSimulation:
     def _moved(self, move: Move) -> None:
         if move.channel != NO_CHANNEL:
             self.busy[move.channel] = False
-        if not self.problem.routes.zero_copy[move.source, move.target]:
-            self.transfers.append(
-                Transfer(
-                    move.kind, move.tensor, move.call, move.source, move.target, move.start, self.now, move.bytes
-                )
-            )
+        free = self.problem.is_free(move.tensor, move.source, move.target)
+        if move.kind != "load" or not free:
+            span = (move.start, self.now)
+            booked = Transfer(move.kind, move.tensor, move.call, move.source, move.target, *span, move.bytes)
+            (self.free if free else self.transfers).append(booked)
         if move in self.scripts[move.call].before or move in self.scripts[move.call].after or move.kind == "load":
             self._advance(move.call)
             return
@@ -324,7 +322,7 @@ class EventSimulation:
             self.phase[c] = 1 + (script.load is not None)
             self._at(self.now + self.graph.compute[c], "compute", c)
             if script.load is not None:
-                self._enqueue(script.load)
+                self._request(script.load)
             return
         self._next_step(c)
 
@@ -345,14 +343,14 @@ class EventSimulation:
             if script.load is None:
                 self.phase[c] = step = step + 1
         if step < len(script.before):
-            self._enqueue(script.before[step])
+            self._request(script.before[step])
         elif step == len(script.before):
             assert script.load is not None
-            self._enqueue(script.load)
+            self._request(script.load)
         elif step == len(script.before) + 1:
             self._at(self.now + self.graph.compute[c], "compute", c)
         elif step < len(script.before) + 2 + len(script.after):
-            self._enqueue(script.after[step - len(script.before) - 2])
+            self._request(script.after[step - len(script.before) - 2])
         else:
             self._finish(c)
 

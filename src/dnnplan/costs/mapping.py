@@ -101,6 +101,16 @@ class MappingProblem:
         """Number of devices."""
         return len(self.devices)
 
+    def is_free(self, tensor: int, a: int, b: int) -> bool:
+        """Whether tensor (-1: weights) gets from end `a` to end `b` without being moved."""
+        return bool(self.routes.zero_copy[a, b]) and (tensor, a, b) not in self.override
+
+    @cached_property
+    def host_device(self) -> int:
+        """The device that is the host itself, or -1."""
+        host = self.instance.platform.host if self.instance.platform is not None else None
+        return self.devices.index(host) if host in self.devices else -1
+
     def in_ticks(self, seconds: float) -> float:
         """A time in the unit of this view: as it is, or rounded down to whole ticks."""
         if self.tick is None or math.isinf(seconds):

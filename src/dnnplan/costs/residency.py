@@ -6,7 +6,7 @@ import numpy as np
 
 from dnnplan.costs.calls import CallGraph
 from dnnplan.costs.routes import FloatArray
-from dnnplan.costs.timeline import Times
+from dnnplan.costs.timeline import Times, Transfer
 
 Span = tuple[int, float, float, float]
 
@@ -61,45 +61,55 @@ def _call_spans(graph: CallGraph, times: Times) -> list[Span]:
 
 def _tensor_spans(graph: CallGraph, times: Times) -> list[Span]:
     """One span for each copy of each tensor."""
-    problem = graph.problem
-    direct = problem.execution.staging == "direct"
-    overlap = problem.execution.overlap
-    m = problem.m
-    memory_of, size = problem.memory_of.tolist(), problem.size.tolist()
-    zero_copy = problem.routes.zero_copy.tolist()
-    kept = graph.decisions.kept
-    arrivals: dict[tuple[int, int], tuple[float, float, float]] = {}
-    leaves: dict[int, float] = {}
+    moved: dict[int, list[tuple[Transfer, bool]]] = {}
     for t in times.transfers:
-        if t.kind == "load":
-            continue
-        if t.target < m and not (t.kind == "read" and (t.tensor, t.target) not in kept):
-            begin = t.start if overlap else times.start[t.call]
-            arrivals.setdefault((t.tensor, t.target), (begin, t.end, t.bytes))
-        if t.source < m:
-            leaves[t.tensor] = max(leaves.get(t.tensor, 0.0), t.end)
+        if t.tensor >= 0:
+            moved.setdefault(t.tensor, []).append((t, False))
+    for t in times.free:
+        moved.setdefault(t.tensor, []).append((t, True))
     spans: list[Span] = []
-    if not direct:
-        for t in times.transfers:
-            if t.kind == "read" and (t.tensor, t.target) not in kept:
-                begin = t.start if overlap else times.start[t.call]
-                spans.append((memory_of[t.target], begin, times.end[t.call], t.bytes))
-    device, end = graph.device, times.end
+    inside = len(graph.decisions.calls) != graph.problem.n
+    output = graph.problem.output.tolist()
     for k, p in enumerate(graph.producer):
-        home = device[p] if p >= 0 else m
-        until = max(end[p], leaves.get(k, 0.0)) if p >= 0 else 0.0
-        last: dict[int, float] = {}
-        for c in graph.reader_calls[k]:
-            d = device[c]
-            stays = direct or (k, d) in kept
-            if stays and p >= 0 and (d == home or (direct and zero_copy[home][d])):
-                until = max(until, end[c])
-            elif stays:
-                last[d] = max(last.get(d, 0.0), end[c])
-        if p >= 0 and (graph.reader_calls[k] or problem.output[k] or len(graph.decisions.calls) == problem.n):
-            spans.append((memory_of[home], times.start[p], until, size[k]))
-        for d, time in last.items():
-            if (k, d) in arrivals:
-                begin, arrived, held = arrivals[k, d]
-                spans.append((memory_of[d], begin, max(time, arrived), held))
+        transfers = moved.get(k, [])
+        shared = _zero_copy_readers(graph, k, transfers) if p >= 0 and any(free for _, free in transfers) else []
+        if p >= 0 and (graph.reader_calls[k] or output[k] or not inside):
+            spans.append(_home_span(graph, times, k, transfers, shared))
+        for t, free in transfers:
+            calls = _users(graph, k, t) if t.kind != "write" else []
+            if calls and not (free and (p < 0 or calls[0] in shared)):
+                begin = t.start if graph.problem.execution.overlap else times.start[t.call]
+                until = max(times.end[c] for c in calls)
+                spans.append((int(graph.problem.memory_of[t.target]), begin, until, t.bytes))
     return spans
+
+
+def _users(graph: CallGraph, tensor: int, transfer: Transfer) -> list[int]:
+    """The calls that use the copy which a transfer brings to its target."""
+    if transfer.kind == "read" and (tensor, transfer.target) not in graph.decisions.kept:
+        return [transfer.call]
+    return [c for c in graph.reader_calls[tensor] if graph.device[c] == transfer.target]
+
+
+def _zero_copy_readers(graph: CallGraph, tensor: int, transfers: list[tuple[Transfer, bool]]) -> list[int]:
+    """Calls elsewhere that use the producer's own copy, reached without moving it."""
+    if any(t.kind == "write" and not free for t, free in transfers):
+        return []
+    return [c for t, free in transfers if free and t.kind != "write" for c in _users(graph, tensor, t)]
+
+
+def _home_span(
+    graph: CallGraph, times: Times, tensor: int, transfers: list[tuple[Transfer, bool]], shared: list[int]
+) -> Span:
+    """The copy where a tensor is made: to the last of its producer, its transfers away, and its readers there."""
+    problem, p = graph.problem, graph.producer[tensor]
+    home = graph.device[p]
+    until = times.end[p]
+    for t, _ in transfers:
+        if t.source == home or (t.source == problem.m and problem.host_device == home):
+            until = max(until, t.end)
+    if problem.execution.staging == "direct" or (tensor, home) in graph.decisions.kept:
+        shared = shared + [c for c in graph.reader_calls[tensor] if graph.device[c] == home]
+    for c in shared:
+        until = max(until, times.end[c])
+    return (int(problem.memory_of[home]), times.start[p], until, float(problem.size[tensor]))

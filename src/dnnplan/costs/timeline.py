@@ -34,11 +34,12 @@ class Transfer(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Start and end of every call, and all transfers that take time or move bytes."""
+    """Start and end of every call, all transfers, and apart from them those that are zero-copy."""
 
     start: list[float]
     end: list[float]
     transfers: list[Transfer]
+    free: list[Transfer]
 
 
 class Timeline:
@@ -53,6 +54,7 @@ class Timeline:
         self.end = [0.0] * count
         self.job_end = [job.release for job in self.problem.jobs]
         self.transfers: list[Transfer] = []
+        self.free: list[Transfer] = []
         # (tensor, device) -> time at which a moved or kept tensor can be used there
         self.arrival: dict[tuple[int, int], float] = {}
         self.on_host: dict[int, float] = {}
@@ -91,7 +93,7 @@ class Timeline:
             last_start[d] = self.start[c]
             heapq.heappush(running[d], self.end[c])
             self.job_end[job] = max(self.job_end[job], self.end[c])
-        return Times(self.start, self.end, self.transfers)
+        return Times(self.start, self.end, self.transfers, self.free)
 
     def _job_waits(self) -> tuple[list[float], list[list[int]]]:
         jobs = self.problem.jobs
@@ -139,16 +141,23 @@ class Timeline:
 
     def _transfer(self, kind: str, ends: tuple[int, int], item: tuple[int, int], span: tuple[float, float], size: float) -> None:
         source, target = ends
-        if not self.problem.routes.zero_copy[source, target]:
-            self.transfers.append(Transfer(kind, item[0], item[1], source, target, span[0], span[1], size))
+        free = self.problem.is_free(item[0], source, target)
+        if kind != "load" or not free:
+            booked = Transfer(kind, item[0], item[1], source, target, span[0], span[1], size)
+            (self.free if free else self.transfers).append(booked)
 
     def _load(self, c: int, d: int, begin: float) -> float:
         """Seconds after `begin` at which the weights of the call are there."""
-        seconds = self.graph.load[c]
-        if self.graph.load_bytes[c] > 0:
-            host = self.problem.m
-            self._transfer("load", (host, d), (-1, c), (begin, begin + seconds), self.graph.load_bytes[c])
-        return seconds
+        if self.graph.load_bytes[c] <= 0:
+            return 0.0
+        start = self._allowed(begin, load_id(self.decisions.call_names[c])) if self.not_before else begin
+        end = start + self.graph.load[c]
+        self._transfer("load", (self.problem.m, d), (-1, c), (start, end), self.graph.load_bytes[c])
+        return end - begin
+
+    def _allowed(self, moment: float, transfer: str) -> float:
+        """The moment at which a transfer that is asked for now may be requested."""
+        return max(moment, self.not_before.get(transfer, 0.0))
 
     def _finish_overlapped(self, c: int, d: int, begin: float) -> None:
         self.start[c] = begin
@@ -184,7 +193,7 @@ class Timeline:
             return
         job = self.graph.job[c]
         for k in self.graph.produced[c]:
-            if problem.output[k]:
+            if graph_sends_output(self.graph, k):
                 begin = max(self.end[c], self.not_before.get(send_id(problem.tensors[k], "host"), 0.0))
                 time = begin + problem.move_seconds(k, d, problem.m)
                 self._transfer("send", (d, problem.m), (k, c), (begin, time), float(problem.size[k]))
@@ -215,7 +224,8 @@ class Timeline:
                 moves.append((k, source))
         self.start[c] = time = ready
         for k, source in moves:
-            begin, time = time, time + problem.move_seconds(k, source, d)
+            begin = self._allowed(time, send_id(problem.tensors[k], problem.devices[d])) if self.not_before else time
+            time = begin + problem.move_seconds(k, source, d)
             self._transfer("send", (source, d), (k, c), (begin, time), float(problem.size[k]))
         for k, _ in moves:
             self.arrival[k, d] = time
@@ -266,7 +276,9 @@ class Timeline:
                 reads.append(k)
         self.start[c] = time = ready
         for k in reads:
-            begin, time = time, time + graph.read_seconds(k, c)
+            name = read_id(problem.tensors[k], self.decisions.call_names[c])
+            begin = self._allowed(time, name) if self.not_before else time
+            time = begin + graph.read_seconds(k, c)
             self._transfer("read", (problem.m, d), (k, c), (begin, time), graph.read_bytes(k, c))
         for k in reads:
             self.arrival[k, d] = time
@@ -274,12 +286,22 @@ class Timeline:
         written: list[int] = []
         for k in graph.produced[c]:
             if graph.write_needed(k):
-                begin, time = time, time + problem.move_seconds(k, d, problem.m)
+                begin = self._allowed(time, write_id(problem.tensors[k])) if self.not_before else time
+                time = begin + problem.move_seconds(k, d, problem.m)
                 self._transfer("write", (d, problem.m), (k, c), (begin, time), float(problem.size[k]))
                 written.append(k)
         self.end[c] = time
         for k in written:
             self.on_host[k] = time
+
+
+def graph_sends_output(graph: CallGraph, tensor: int) -> bool:
+    """Whether a tensor is an output that needs a send of its own: no call on the host itself makes or reads it."""
+    problem = graph.problem
+    if not problem.output[tensor]:
+        return False
+    ends = [graph.producer[tensor], *graph.reader_calls[tensor]]
+    return problem.host_device < 0 or all(graph.device[c] != problem.host_device for c in ends)
 
 
 def _gates(graph: CallGraph, waiting: list[int]) -> dict[int, list[int]]:

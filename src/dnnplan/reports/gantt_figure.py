@@ -24,7 +24,7 @@ PALETTE = (
 SUFFIXES = (".png", ".svg", ".pdf")
 _DARK = ("#0072b2", "#009e73", "#d55e00", "#555555")
 _DEVICE_HEIGHT, _LINK_HEIGHT = 0.74, 0.3
-_LETTER = 0.0105
+_LETTER = 0.0058
 """Width of a letter of a label as a part of the width of the axes."""
 _EDGE = 0.004
 """Bars shorter than this part of the makespan have no white edge, which would hide them."""
@@ -101,7 +101,7 @@ def draw_gantt(schedule: Schedule) -> Any:
         middle += height / 2
     _draw_axes(axes, schedule, middles, middle)
     _draw_legend(figure, schedule)
-    figure.suptitle(title(schedule), fontsize=11.5, fontweight="bold", x=0.01, ha="left")
+    figure.suptitle(_literal(title(schedule)), fontsize=11.5, fontweight="bold", x=0.01, ha="left")
     return figure
 
 
@@ -120,6 +120,11 @@ def title(schedule: Schedule) -> str:
 def colour(network: int) -> str:
     """Colour of a network."""
     return PALETTE[network % len(PALETTE)]
+
+
+def _literal(text: str) -> str:
+    """Text as it is: no formulas between dollar signs, nothing that cannot be printed."""
+    return "".join(c if c.isprintable() else "?" for c in text).replace("$", r"\$")
 
 
 def _draw_row(axes: Any, row: Row, middle: float, latency: float, factor: float) -> None:
@@ -162,13 +167,13 @@ def _label(axes: Any, bar: Bar, middle: float, latency: float, factor: float) ->
     """The name of a layer, where it fits."""
     begin, end = bar.compute
     room = (end - begin) / latency / _LETTER
-    if len(bar.detail) > room:
+    if len(bar.detail) + 1 > room:
         return
     shade = "white" if colour(bar.network) in _DARK else "black"
     axes.text(
         (begin + end) / 2 / factor,
         middle,
-        bar.detail,
+        _literal(bar.detail),
         ha="center",
         va="center",
         fontsize=7.5,
@@ -183,7 +188,7 @@ def _draw_axes(axes: Any, schedule: Schedule, middles: list[float], bottom: floa
     end = schedule.latency / factor
     axes.set_xlim(0, end if end > 0 else 1)
     axes.set_ylim(bottom, 0)
-    axes.set_yticks(middles, [row.name for row in rows])
+    axes.set_yticks(middles, [_literal(row.name) for row in rows])
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         if row.kind == "link":
             label.set(color="#555555", fontsize=8.5)
@@ -215,7 +220,9 @@ def _draw_legend(figure: Any, schedule: Schedule) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [Patch(color=colour(i), label=name) for i, name in enumerate(schedule.networks)]
+    handles: list[Any] = [
+        Patch(color=colour(i), label=_literal(name)) for i, name in enumerate(schedule.networks)
+    ]
     if any(_moving(bar, 1.0) for row in schedule.rows for bar in row.bars):
         handles.append(Patch(color="#555555", alpha=0.45, label="moves tensors or weights"))
     if (
@@ -224,4 +231,6 @@ def _draw_legend(figure: Any, schedule: Schedule) -> None:
         and 0 < schedule.bound < schedule.latency * (1 - 1e-4)
     ):
         handles.append(Line2D([], [], color="#222222", linestyle="--", linewidth=1.0, label="proven bound"))
+    if hidden := len(schedule.used_rows) - len(schedule.drawn_rows):
+        handles.append(Line2D([], [], linestyle="none", label=f"{hidden} less busy links not shown"))
     figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rich.text import Text
 
 from dnnplan.reports.schedule import Row, Schedule
@@ -39,6 +41,8 @@ def gantt_text(schedule: Schedule, *, width: int = WIDTH) -> Text:
         text.append(name.ljust(margin), style="bold" if row.kind == "device" else "dim")
         _append_cells(text, cells(row, schedule.latency, columns))
         text.append(f" {row.share * 100:4.0f}%\n")
+    if hidden := len(schedule.used_rows) - len(rows):
+        text.append(f"... and {hidden} links that are less busy\n", style="dim")
     text.append(" " * margin + _axis(schedule.latency, columns) + "\n")
     text.append_text(_legend(schedule, width))
     return text
@@ -66,15 +70,17 @@ def network_letter(network: int) -> str:
 
 
 def _append_cells(text: Text, row: list[tuple[int, float]]) -> None:
-    for network, share in row:
-        if network < 0:
-            text.append(IDLE, style="dim")
-            continue
-        letter, colour = network_letter(network), COLOURS[network % len(COLOURS)]
-        if share >= 0.5:
-            text.append(letter, style=f"black on {colour}")
-        else:
-            text.append(letter.lower(), style=colour)
+    for (symbol, style), run in groupby(row, key=_look):
+        text.append(symbol * len(list(run)), style=style)
+
+
+def _look(cell: tuple[int, float]) -> tuple[str, str]:
+    """Symbol and style of a cell."""
+    network, share = cell
+    if network < 0:
+        return IDLE, "dim"
+    letter, colour = network_letter(network), COLOURS[network % len(COLOURS)]
+    return (letter, f"black on {colour}") if share >= 0.5 else (letter.lower(), colour)
 
 
 def _axis(latency: float, columns: int) -> str:

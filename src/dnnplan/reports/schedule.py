@@ -11,6 +11,8 @@ from dnnplan.costs.critical_path import compute_spans, job_name
 from dnnplan.costs.explain import device_use, link_use
 from dnnplan.instances import Result
 
+MOST_LINKS = 12
+"""Links that pictures show; platforms with a link for every pair of devices have many."""
 UNNAMED_LINK = "transfers"
 """Row of transfers that take their time from a table and have no link."""
 
@@ -74,9 +76,16 @@ class Schedule:
     unit: str | None = "s"
 
     @property
-    def drawn_rows(self) -> tuple[Row, ...]:
+    def used_rows(self) -> tuple[Row, ...]:
         """All devices, and the links that something moves on."""
         return tuple(row for row in self.rows if row.kind == "device" or row.bars)
+
+    @property
+    def drawn_rows(self) -> tuple[Row, ...]:
+        """All devices, and the busiest links: what a picture has room for."""
+        links = sorted((row for row in self.used_rows if row.kind == "link"), key=lambda row: -row.share)
+        drawn = {id(row) for row in links[:MOST_LINKS]}
+        return tuple(row for row in self.used_rows if row.kind == "device" or id(row) in drawn)
 
 
 def make_schedule(evaluation: Evaluation, result: Result | None = None) -> Schedule:

@@ -15,7 +15,14 @@ from dnnplan.reports.units import percent, readable
 
 def new_table(*columns: str, title: str | None = None) -> Table:
     """A plain table; columns that start with ``>`` are aligned to the right."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
     for column in columns:
         right = column.startswith(">")
         table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
@@ -146,19 +153,16 @@ def _durations(model: Model, problem: MappingProblem) -> dict[str, list[str]]:
 
 
 def comparison_table(rows: Sequence[tuple[Instance, Result]], *, several: bool) -> Table:
-    """Results side by side; `several`: with the name of the instance in front."""
+    """Results side by side; `several`: with the name of the instance in front.
+
+    The objective has a column of its own where it is not one of those that are always shown.
+    """
+    always = {"latency", "energy", "traffic"}
     first = ["instance"] if several else []
+    other = [f">{name}" for name in dict.fromkeys(r.objective.name for _, r in rows) if name not in always]
+    own = [">objective"] if len(other) > 1 else other
     table = new_table(
-        *first,
-        "solver",
-        "status",
-        ">objective",
-        ">latency",
-        ">energy",
-        ">traffic",
-        ">bound",
-        ">gap",
-        ">seconds",
+        *first, "solver", "status", *own, ">latency", ">energy", ">traffic", ">bound", ">gap", ">time"
     )
     for instance, result in rows:
         cost, unit = result.cost, result.objective.unit
@@ -166,13 +170,13 @@ def comparison_table(rows: Sequence[tuple[Instance, Result]], *, several: bool) 
             *([instance.name] if several else []),
             result.solver,
             result.status,
-            readable(result.objective.value, unit),
+            *([readable(result.objective.value, unit)] if own else []),
             readable(cost.latency if cost else None, "s"),
             readable(cost.energy if cost else None, "J"),
             readable(cost.traffic if cost else None, "bytes"),
             readable(result.bound, unit),
             percent(result.gap),
-            f"{result.runtime:.2f}",
+            f"{result.runtime:.2f} s",
         )
     return table
 

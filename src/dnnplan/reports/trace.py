@@ -37,7 +37,7 @@ def trace_events(evaluation: Evaluation, schedule: Schedule) -> Iterator[Event]:
     calls: dict[int, Place] = {}
     moves: dict[int, Place] = {}
     thread = 0
-    for row in schedule.drawn_rows:
+    for row in schedule.used_rows:
         process = DEVICES if row.kind == "device" else LINKS
         for lane in range(row.lanes):
             label = row.name if lane == 0 else f"{row.name} ({lane + 1})"

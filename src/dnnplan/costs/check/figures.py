@@ -64,7 +64,7 @@ def loads(wiring: Wiring, compute: list[float]) -> list[float]:
 def add_flow(wiring: Wiring, flow: Flow, moving: list[float]) -> None:
     """Add what moving one tensor costs each device: one read where it is read, one write where it is made."""
     setting = wiring.setting
-    if setting.execution.staging == "direct":
+    if wiring.direct:
         for number in flow.moved:
             transfer = wiring.transfers[number]
             if transfer.kind == SEND and flow.readers.get(transfer.target):

@@ -105,8 +105,7 @@ def add_produced(run: Run, flow: Flow, shared: list[int], changes: Changes) -> N
         transfer = wiring.transfers[number]
         if transfer.source == flow.device:
             last = max(last, run.transfer_end[number])
-    direct = setting.execution.staging == "direct"
-    if direct or (flow.job.index, flow.tensor.name, flow.device) in wiring.kept:
+    if wiring.direct or (flow.job.index, flow.tensor.name, flow.device) in wiring.kept:
         shared = shared + flow.readers.get(flow.device, [])
     for call in shared:
         last = max(last, run.end[call])
@@ -118,7 +117,9 @@ def zero_copy_readers(run: Run, flow: Flow) -> list[int]:
     """Calls that use the producer's own copy from another device (or through the host), without moving it."""
     wiring = run.wiring
     moved = [wiring.transfers[number] for number in flow.moved]
-    if wiring.setting.execution.staging == "direct":
+    if not any(transfer.free for transfer in moved):
+        return []
+    if wiring.direct:
         return [call for transfer in moved if transfer.free for call in flow.readers.get(transfer.target, [])]
     if not all(transfer.free for transfer in moved if transfer.kind == WRITE):
         return []
@@ -129,8 +130,7 @@ def zero_copy_readers(run: Run, flow: Flow) -> list[int]:
 def users(wiring: Wiring, flow: Flow, device: int, reader: int) -> list[int]:
     """The calls that use the copy which `reader` brought to a device."""
     calls = flow.readers.get(device, [])
-    direct = wiring.setting.execution.staging == "direct"
-    return calls if direct or (flow.job.index, flow.tensor.name, device) in wiring.kept else [reader]
+    return calls if wiring.direct or (flow.job.index, flow.tensor.name, device) in wiring.kept else [reader]
 
 
 def add_moved(run: Run, flow: Flow, shared: list[int], changes: Changes) -> None:
@@ -149,7 +149,7 @@ def add_moved(run: Run, flow: Flow, shared: list[int], changes: Changes) -> None
 
 def moved_bytes(wiring: Wiring, flow: Flow, call: int) -> float:
     """Bytes of a tensor that a call brings to its device."""
-    if wiring.setting.execution.staging == "host":
+    if not wiring.direct:
         return wiring.read_size(flow, call)
     return flow.job.task.batch * flow.tensor.bytes
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dnnplan.costs.check.ends import End, Ends
 from dnnplan.instances import DeviceRule, Instance, InstanceError, Layer, Link, Model, Task
@@ -33,8 +33,7 @@ class Job:
         return layer_key(self.task.name, self.number, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Seconds of a transfer, the link it uses, and whether it is zero-copy."""
 
     seconds: float

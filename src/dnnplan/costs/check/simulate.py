@@ -260,7 +260,7 @@ class Run:
             self._transfer_ended(number)
             return True
         if self.contention and transfer.channel >= 0:
-            heappush(self.queues[transfer.channel], (self.now, transfer.rank, number))
+            heappush(self.queues[transfer.channel], (self.now, self.wiring.rank(transfer), number))
             self.calling.append(transfer.channel)
         else:
             self._begin(number)

@@ -28,10 +28,10 @@ class Transfer:
         Ends (devices, or the host).
     call
         The requesting call (docs/cost-model.md, 4.4).
-    rank
-        Order among requests of the same moment.
-    link, free
+    channel, free
         Index of its channel (-1: none), and whether it is zero-copy.
+    output
+        Whether it brings an output of the model to the host.
     """
 
     kind: int
@@ -39,7 +39,6 @@ class Transfer:
     source: int
     target: int
     call: int
-    rank: Rank
     seconds: float
     bytes: float
     energy: float
@@ -84,7 +83,7 @@ class Wiring:
         kept: set[tuple[int, str, int]],
     ) -> None:
         self.setting, self.decisions, self.pinned, self.kept = setting, decisions, pinned, kept
-        self.overlap = setting.execution.overlap
+        self.overlap, self.direct = setting.execution.overlap, setting.execution.staging == "direct"
         self.host = setting.ends.host
         count = len(decisions.names)
         self.call_job = [setting.job_of[members[0]] for members in decisions.members]
@@ -106,7 +105,7 @@ class Wiring:
         self.load = [-1] * count
         self._ids: dict[str, int] = {}
         self._time_layers()
-        connect = self._connect_direct if setting.execution.staging == "direct" else self._connect_host
+        connect = self._connect_direct if self.direct else self._connect_host
         for job in setting.jobs:
             for tensor in job.model.tensors:
                 flow = self._flow(job, tensor)
@@ -224,7 +223,7 @@ class Wiring:
             self._fetch(flow, write, call, later)
 
     def _fetch(self, flow: Flow, write: int, call: int, later: list[int]) -> None:
-        """`call` reads a tensor from the host, after its write (-1: an input), and `later` calls use the copy."""
+        """`call` reads a tensor from the host, after `write` (-1: an input); `later` calls use the copy."""
         ends = (self.host or 0, self.decisions.call_device[call])
         size = self.read_size(flow, call)
         read = self._transfer(READ, flow, ends, call, size=size)
@@ -266,7 +265,6 @@ class Wiring:
         model = self.call_job[call].model.name
         move = self.setting.move(model, flow.tensor.name if flow is not None else None, source, target, size)
         tensor_number = -1 if flow is None else flow.number
-        rank = (self.decisions.position[call], self.decisions.call_device[call], tensor_number)
         seconds, channel, energy, free = 0.0, -1, 0.0, False
         number = len(self.transfers)
         if move is None:
@@ -278,13 +276,16 @@ class Wiring:
                 energy = move.link.energy_per_byte * size
         moved = 0.0 if free else size
         self.transfers.append(
-            Transfer(
-                kind, tensor_number, source, target, call, rank, seconds, moved, energy, channel, free, output
-            )
+            Transfer(kind, tensor_number, source, target, call, seconds, moved, energy, channel, free, output)
         )
         if flow is not None:
             flow.moved.append(number)
         return number
+
+    def rank(self, transfer: Transfer) -> Rank:
+        """Order among requests of the same moment (docs/cost-model.md, 4.4); loads (flow -1) before reads."""
+        call = transfer.call
+        return (self.decisions.position[call], self.decisions.call_device[call], transfer.flow)
 
     def transfer_name(self, number: int) -> str:
         """Identifier of a transfer in plans."""
