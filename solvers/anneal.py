@@ -7,7 +7,6 @@ import numpy as np
 from dnnplan.costs import MappingProblem
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.heft import decode_list, rank_order
-from dnnplan.solvers.kernels.list_schedule import arrays_of
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
@@ -41,7 +40,7 @@ def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
         return
     from dnnplan.solvers.kernels.annealing import anneal  # noqa: PLC0415
 
-    arrays = arrays_of(problem)
+    arrays = problem.arrays
     readers = reader_lists(problem)
     extra, weight = layer_costs(problem)
     until = search.seconds + seconds
@@ -82,7 +81,7 @@ def start_of(problem: MappingProblem, search: Search) -> tuple[IntArray, IntArra
     assert search.best is not None
     place = np.array(search.best.decisions.place, dtype=np.int64)
     if search.best.decisions.call_names != list(problem.layers):
-        return rank_order(problem, arrays_of(problem)), place
+        return rank_order(problem, problem.arrays), place
     position = np.empty(problem.n, dtype=np.int64)
     position[list(problem.topological)] = np.arange(problem.n)
     start, end = np.array(search.best.times.start), np.array(search.best.times.end)

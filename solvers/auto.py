@@ -6,7 +6,7 @@ from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
 from dnnplan.solvers.anneal import anneal_for
 from dnnplan.solvers.cpsat import CpSat, solve_exactly
-from dnnplan.solvers.kernels.compiled import is_ready
+from dnnplan.costs.compiled import is_ready
 from dnnplan.solvers.kernels.list_schedule import schedule
 from dnnplan.solvers.lns import improve
 from dnnplan.solvers.lookahead import lookahead

@@ -7,7 +7,6 @@ import numpy as np
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import IntArray
 from dnnplan.solvers.heft import decode_list, rank_order
-from dnnplan.solvers.kernels.list_schedule import arrays_of
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 
@@ -72,7 +71,7 @@ def colocated(problem: MappingProblem, place: IntArray) -> IntArray:
 
 def ordered(problem: MappingProblem, place: IntArray) -> Decisions:
     """The plan of a placement whose layers start in the order of a list schedule by upward rank."""
-    arrays = arrays_of(problem)._replace(room=np.full(problem.m, np.inf))
+    arrays = problem.arrays._replace(room=np.full(problem.m, np.inf))
     order = rank_order(problem, arrays)
     decisions = decode_list(problem, arrays, order, forced=place.astype(np.int64))
     if decisions is not None:

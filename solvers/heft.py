@@ -9,8 +9,9 @@ import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.compiled import compiled, is_ready
-from dnnplan.solvers.kernels.list_schedule import Arrays, arrays_of, device_order, schedule, upward_ranks
+from dnnplan.costs.compiled import compiled, is_ready
+from dnnplan.costs.arrays import Arrays
+from dnnplan.solvers.kernels.list_schedule import device_order, schedule, upward_ranks
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 
@@ -38,7 +39,7 @@ class Heft:
 
 def heft(problem: MappingProblem, *, bias: FloatArray | None = None) -> Decisions | None:
     """The plan of HEFT; None if pinned weights leave some layer without room."""
-    arrays = arrays_of(problem)
+    arrays = problem.arrays
     order = rank_order(problem, arrays)
     return decode_list(problem, arrays, order, bias=bias)
 

@@ -8,7 +8,6 @@ from dnnplan.costs import Decisions, MappingProblem
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.formulations.mapping.bounds import heads_and_tails, least_duration
 from dnnplan.solvers.heft import decode_list
-from dnnplan.solvers.kernels.list_schedule import arrays_of
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 
@@ -32,7 +31,7 @@ class Lookahead:
 
 def lookahead(problem: MappingProblem) -> list[Decisions]:
     """The plans of both device rules."""
-    arrays = arrays_of(problem)
+    arrays = problem.arrays
     _, tails = heads_and_tails(problem)
     order = tail_order(problem, tails)
     bias = np.where(np.isfinite(tails), tails, np.inf)

@@ -28,10 +28,11 @@ class MilpParameters:
     Parameters
     ----------
     backend
-        A solver that PuLP knows, by PuLP's name (``HiGHS``, ``PULP_CBC_CMD``, ``GUROBI``, ...). Only HiGHS reports
-        bounds: through PuLP the others report none, so that their plans are never called optimal.
+        A solver that PuLP knows, by PuLP's name (``HiGHS``, ``PULP_CBC_CMD``, ``GUROBI``, ...). Only HiGHS
+        reports bounds: through PuLP the others report none, so that their plans are never called optimal.
     start
-        Whether to begin with simple plans (HEFT, compute-first, single devices) and hand the best one over.
+        Whether to begin with simple plans (HEFT, compute-first, single devices); the best one bounds the
+        search.
     """
 
     backend: str = HIGHS
@@ -41,8 +42,9 @@ class MilpParameters:
 class Milp:
     """The formulation of `dnnplan.formulations.mapping.milp`, solved by HiGHS or any solver that PuLP knows.
 
-    The model grows with the square of the layers: it proves optimality up to some 20 layers, and serves as the
-    second opinion on CP-SAT. Bounds are lowered by what the tolerances of HiGHS may add up to (`safe_bound`).
+    The model grows with the square of the layers: it proves optimality up to some 20 layers, and serves as
+    the second opinion on CP-SAT. Bounds are lowered by what the tolerances of HiGHS may add up to
+    (`safe_bound`).
     """
 
     summary = "exact: mixed-integer programming with HiGHS, or any solver that PuLP knows"
@@ -67,12 +69,13 @@ class Milp:
 
     def solve_exactly(self, problem: MappingProblem, search: Search, *, presolve: bool = True) -> None:
         """Build the model and run the back end until the limits of the search."""
-        from dnnplan.formulations.mapping.milp import BuildStoppedError, build  # noqa: PLC0415
+        from dnnplan.formulations.mapping.milp import BuildStoppedError, build
 
         latency_only = problem.stages[0] == (("latency", 1.0),)
         horizon = search.best.cost.latency * (1 + 1e-9) if search.best is not None and latency_only else None
+        cutoff = None if latency_only else search.value
         try:
-            model = build(problem, horizon=horizon, stop=search.finished)
+            model = build(problem, horizon=horizon, cutoff=cutoff, stop=search.finished)
         except BuildStoppedError:
             log.info("the MILP was not built in time; the incumbent stands")
             return
@@ -85,11 +88,11 @@ class Milp:
 def safe_bound(bound: float, model: Model) -> float:
     """A bound of HiGHS, in the unit of the objective, that holds for exact arithmetic.
 
-    HiGHS keeps rows and integrality to a tolerance of `highs.FEASIBILITY` (scaled units), which M = horizon may
-    magnify in every row of a path through all layers and tensors; that much is subtracted, and a relative
-    1e-9 for the arithmetic of the bound itself. No measure is ever below 0.
+    HiGHS keeps rows and integrality to a tolerance of `highs.FEASIBILITY` (scaled units), which M = horizon
+    may magnify in every row of a path through all layers and tensors; that much is subtracted, and a
+    relative 1e-9 for the arithmetic of the bound itself. No measure is ever below 0.
     """
-    from dnnplan.solvers.highs import FEASIBILITY  # noqa: PLC0415
+    from dnnplan.solvers.highs import FEASIBILITY
 
     v = model.variables
     rows = 2 * (v.problem.n + len(v.problem.tensors)) + 1
@@ -99,8 +102,7 @@ def safe_bound(bound: float, model: Model) -> float:
 def _with_highs(
     model: Model, problem: MappingProblem, search: Search, *, presolve: bool, solver: Milp
 ) -> None:
-    from dnnplan.formulations.mapping.milp import start_values  # noqa: PLC0415
-    from dnnplan.solvers.highs import run_highs  # noqa: PLC0415
+    from dnnplan.solvers.highs import run_highs
 
     def propose(values: dict[str, float]) -> None:
         plan = model.plan(values)
@@ -110,7 +112,6 @@ def _with_highs(
     def improve(bound: float) -> None:
         search.improve_bound(safe_bound(bound, model), "MILP (HiGHS)")
 
-    start = start_values(model.variables, search.best.decisions) if search.best is not None else {}
     outcome = run_highs(
         model.pulp,
         time_limit=search.remaining,
@@ -118,7 +119,6 @@ def _with_highs(
         threads=search.settings.workers,
         seed=search.settings.seed,
         presolve=presolve,
-        start=start,
         on_solution=propose,
         on_bound=improve,
         stop=search.finished,
@@ -139,7 +139,7 @@ def _with_highs(
 
 def _with_pulp(name: str, model: Model, search: Search) -> None:
     """Any solver of PuLP; it gives one plan at the end and no bound."""
-    import pulp  # noqa: PLC0415
+    import pulp
 
     if name not in pulp.listSolvers(onlyAvailable=True):
         known = ", ".join(pulp.listSolvers(onlyAvailable=True))

@@ -9,8 +9,9 @@ import numba
 import numpy as np
 
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.compiled import compiled
-from dnnplan.solvers.kernels.list_schedule import Arrays, schedule
+from dnnplan.costs.compiled import compiled
+from dnnplan.costs.arrays import Arrays
+from dnnplan.solvers.kernels.list_schedule import schedule
 
 SPREAD = 0.3
 """Weight of the mean of the devices' last ends beside the makespan: it tells plans of equal makespan apart."""

@@ -1,30 +1,33 @@
 """The best plan of a small mapping instance by exhaustion: the oracle of every exact solver.
 
-Why nothing is missed
----------------------
-A plan is a placement, an order of the calls of each device, pinned weights, kept tensors, an order of the
-transfers of each channel, and delays. Placements and orders are enumerated outright (orders that put a reader
-before its producer deadlock and are left out). For each of them the *most generous* plan is taken first: all
-weights pinned, all tensors kept, channels and memories without limit, nothing delayed. Its times are earliest
-times, and they can only grow when a weight is not pinned, a tensor is not kept, or something waits for something
-else (one exception, below). So its value is a lower bound on all plans of that placement and order, and if it
-breaks no limit it is the best of them. If it breaks one, every plan that does not is in one of the branches:
+Why nothing is missed --------------------- A plan is a placement, an order of the calls of each device,
+pinned weights, kept tensors, an order of the transfers of each channel, and delays. Placements and orders
+are enumerated outright (orders that put a reader before its producer deadlock and are left out). For each
+of them the *most generous* plan is taken first: all weights pinned, all tensors kept, channels and memories
+without limit, nothing delayed. Its times are earliest times, and they can only grow when a weight is not
+pinned, a tensor is not kept, or something waits for something else (one exception, below). So its value is
+a lower bound on all plans of that placement and order, and if it breaks no limit it is the best of them. If
+it breaks one, every plan that does not is in one of the branches:
 
 * two transfers overlap on one channel: one of them has to end before the other starts (two branches);
 * pinned weights exceed a capacity: one of them is not pinned (a branch each);
-* at some moment the residents of a memory exceed it: one of its pinned weights is not pinned, or one of the kept
-  tensors among the residents is not kept, or all these residents are there in the plan that we look for too. Then
-  two of them do not overlap in time, for intervals that overlap pairwise have a moment in common (Helly), so that
-  one of the two arrives only when the other has gone (a branch for each ordered pair).
+* at some moment the residents of a memory exceed it: one of its pinned weights is not pinned, or one of the
+  kept tensors among the residents is not kept, or all these residents are there in the plan that we look
+  for too. Then two of them do not overlap in time, for intervals that overlap pairwise have a moment in
+  common (Helly), so that one of the two arrives only when the other has gone (a branch for each ordered
+  pair).
 
-Branches are searched by lower bound, smallest first; the first plan that breaks nothing is optimal. Since all times
-are earliest times under the branches taken, delays need not be enumerated: `not_before` is what they imply.
+Branches are searched by lower bound, smallest first; the first plan that breaks nothing is optimal. Since
+all times are earliest times under the branches taken, delays need not be enumerated: `not_before` is what
+they imply.
 
-The exception: where a device has several slots, keeping a tensor that was read makes later readers wait for the end
-of all reads of the first one, which may be later than reading it again. There, all subsets are enumerated.
+The exception: where a device has several slots, keeping a tensor that was read makes later readers wait for
+the end of all reads of the first one, which may be later than reading it again. There, all subsets are
+enumerated.
 
-Times are derived here from docs/cost-model.md once more, as earliest times of activities, and every plan that is
-returned has been judged by `evaluate` and by `check`, which must confirm its value to the last digit.
+Times are derived here from docs/cost-model.md once more, as earliest times of activities, and every plan
+that is returned has been judged by `evaluate` and by `check`, which must confirm its value to the last
+digit.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, combinations, permutations, product
+from itertools import chain, combinations, pairwise, permutations, product
 
 from dnnplan.costs import MappingProblem, encode, evaluate
 from dnnplan.costs.check import check
@@ -41,7 +44,8 @@ from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.instances import Plan
 from dnnplan.instances.plan import load_id, read_id, send_id, write_id
 
-Node = tuple  # ("start" | "compute" | "end", layer), ("load", layer), ("send", k, to), ("read", k, layer), ("write", k)
+# ("start" | "compute" | "end", layer), ("load", layer), ("send", k, to), ("read", k, layer), ("write", k)
+Node = tuple
 Arc = tuple[frozenset, Node]
 TOLERANCE = 1e-6
 
@@ -99,7 +103,7 @@ class Network:
             reads = self.reads_of[first]
             self.after["start", i].append(reads[-1])
         for row in state.order:
-            for a, b in zip(row, row[1:], strict=False):
+            for a, b in pairwise(row):
                 self.after["start", b].append(("start", a))
         self._precedences()
         for ends, begin in chain(state.arcs, state.queue):
@@ -209,7 +213,7 @@ class Network:
             *self.writes_of[i],
             ("end", i),
         ]
-        for a, b in zip(steps, steps[1:], strict=False):
+        for a, b in pairwise(steps):
             self.after[b].append(a)
 
     def _precedences(self) -> None:
@@ -353,7 +357,7 @@ class Network:
         if self.p.execution.contention != "links":
             return None
         for queue in self.channels().values():
-            for a, b in zip(queue, queue[1:], strict=False):
+            for a, b in pairwise(queue):
                 if self.start[b] < self.end(a):
                     arcs = ((frozenset({a}), b), (frozenset({b}), a))
                     return [self._with(queue=self.s.queue | {arc}) for arc in arcs]
@@ -552,6 +556,45 @@ def horizon_of(problem: MappingProblem) -> float:
     return sum(slowest) + sum(loads) + moves + float(problem.release.max(initial=0.0)) + 1.0
 
 
+class Oracle:
+    """States by lower bound, smallest first."""
+
+    def __init__(self, problem: MappingProblem, max_states: int) -> None:
+        self.problem, self.max_states = problem, max_states
+        self.horizon = horizon_of(problem)
+        self.heap: list[tuple[float, int, int, Network]] = []
+        self.seen: set[State] = set()
+        self.count = 0
+
+    def push(self, state: State, depth: int, guess: dict[Node, float]) -> None:
+        """Queue a state with its lower bound, if it can run at all and keeps the limits."""
+        if state in self.seen:
+            return
+        self.count += 1
+        if self.count > self.max_states:
+            raise RuntimeError(f"{self.problem.instance.name}: more than {self.max_states} branches")
+        network = Network(self.problem, state)
+        if not network.solve(self.horizon, guess):
+            return
+        measures = network.measures()
+        limits = {name: limit for name, limit in self.problem.limits.items() if name != "memory"}
+        if any(measures[name] > limit * (1 + TOLERANCE) for name, limit in limits.items()):
+            return
+        value = sum(weight * measures[name] for name, weight in self.problem.stages[0])
+        heapq.heappush(self.heap, (value, -depth, self.count, network))
+        if depth:
+            self.seen.add(state)
+
+    def push_roots(self) -> None:
+        """Queue the most generous state of every placement and order."""
+        before = ancestors(self.problem)
+        for place in placements(self.problem):
+            pins = first_pins(self.problem, place)
+            for order in orders(self.problem, place, before):
+                for kept in first_kept(self.problem, place):
+                    self.push(State(place, order, pins, kept, frozenset(), frozenset()), 0, {})
+
+
 def brute_force(problem: MappingProblem, *, max_states: int = 2_000_000) -> Best:
     """The optimum of the first stage of the objective over all plans in which every layer is a call.
 
@@ -560,46 +603,20 @@ def brute_force(problem: MappingProblem, *, max_states: int = 2_000_000) -> Best
     RuntimeError
         More than `max_states` branches: the instance is too large for an oracle.
     """
-    horizon, before = horizon_of(problem), ancestors(problem)
-    heap: list = []
-    seen: set[State] = set()
-    count = 0
-
-    def push(state: State, depth: int, guess: dict[Node, float]) -> None:
-        nonlocal count
-        if state in seen:
-            return
-        count += 1
-        if count > max_states:
-            raise RuntimeError(f"{problem.instance.name}: more than {max_states} branches")
-        network = Network(problem, state)
-        if not network.solve(horizon, guess):
-            return
-        measures = network.measures()
-        if any(measures[n] > limit * (1 + TOLERANCE) for n, limit in problem.limits.items() if n != "memory"):
-            return
-        value = sum(weight * measures[name] for name, weight in problem.stages[0])
-        heapq.heappush(heap, (value, -depth, count, network))
-        if depth:
-            seen.add(state)
-
-    for place in placements(problem):
-        pins = first_pins(problem, place)
-        for order in orders(problem, place, before):
-            for kept in first_kept(problem, place):
-                push(State(place, order, pins, kept, frozenset(), frozenset()), 0, {})
-    while heap:
-        value, depth, _, network = heapq.heappop(heap)
+    oracle = Oracle(problem, max_states)
+    oracle.push_roots()
+    while oracle.heap:
+        value, depth, _, network = heapq.heappop(oracle.heap)
         branches = network.branches()
         if branches is None:
-            return Best(value, judged(problem, network, value), count)
+            return Best(value, judged(problem, network, value), oracle.count)
         for state in branches:
-            push(state, 1 - depth, network.start)
-    return Best(math.inf, None, count)
+            oracle.push(state, 1 - depth, network.start)
+    return Best(math.inf, None, oracle.count)
 
 
 def judged(problem: MappingProblem, network: Network, value: float) -> Plan:
-    """The plan of a network, after `evaluate` and `check` have confirmed that it is valid and costs `value`."""
+    """The plan of a network, once `evaluate` and `check` have confirmed that it is valid and costs `value`."""
     plan = network.plan()
     evaluation = evaluate(problem, plan)
     found = objective_value(problem.stages[0], evaluation.cost)

@@ -118,8 +118,10 @@ def jobs_complete(v: Variables) -> None:
     for i in range(v.problem.n):
         v.model.add(v.completion[int(v.problem.job_of[i])] >= v.end[i])
     for move in v.moves:
-        to_host = move.kind == "write" or (move.kind == "send" and move.device == v.problem.m)
-        if to_host and v.problem.output[move.tensor]:
+        to_host = move.kind == "write" or (
+            move.kind == "send" and move.device in (v.problem.m, v.problem.host_device) and move.device >= 0
+        )
+        if to_host and v.problem.output[move.tensor] and v.problem.source[move.tensor] >= 0:
             job = int(v.problem.job_of[v.problem.source[move.tensor]])
             v.model.add(v.completion[job] >= move.end).only_enforce_if(move.present)
     v.model.add_max_equality(v.makespan, v.completion)

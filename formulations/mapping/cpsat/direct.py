@@ -50,7 +50,7 @@ def _earliest(v: Variables, k: int):  # noqa: ANN202
 
 def _stays(v: Variables, k: int, a: int, b: int) -> bool:
     """Whether tensor k needs no transfer from end a to end b."""
-    return a == b or (bool(v.problem.routes.zero_copy[a, b]) and v.problem.move_seconds(k, a, b) == 0)
+    return a == b or v.problem.is_free(k, a, b)
 
 
 def forbid_missing_routes(v: Variables, k: int) -> None:
@@ -130,18 +130,24 @@ def new_move(v: Variables, kind: str, k: int, device: int, layer: int) -> Move:
 
 
 def outputs_go_to_host(v: Variables, k: int) -> None:
-    """An output is sent to the host: S >= e_i, E - S = c[k,a,m] if x[i,a]."""
+    """An output is sent to the host: S >= e_i, E - S = c[k,a,m] if x[i,a].
+
+    Not where the host is a device and a layer there reads it: then the send to that reader is the one.
+    """
     problem = v.problem
     i = int(problem.source[k])
     move = new_move(v, "send", k, problem.m, i)
     v.model.add(move.start >= v.end[i])
-    v.model.add(move.present == 1)
+    readers = [v.x[j][problem.host_device] for j in problem.readers[k] if problem.host_device in v.x[j]]
+    v.model.add_bool_or([move.present, *readers])
+    for reads in readers:
+        v.model.add_implication(reads, ~move.present)
     for a, at in v.x[i].items():
         ticks = problem.move_seconds(k, a, problem.m)
         if math.isinf(ticks):
             v.model.add(at == 0)
         else:
-            v.model.add(move.end - move.start == int(ticks)).only_enforce_if(at)
+            v.model.add(move.end - move.start == int(ticks)).only_enforce_if(move.present, at)
 
 
 def first_reader_receives(v: Variables, k: int) -> None:

@@ -74,15 +74,26 @@ def _home_copy(v: Variables, demands: _Demands, k: int) -> None:
     for move in _moves(v, k):
         if move.kind != "read":
             v.model.add(until >= move.end).only_enforce_if(move.present)
+        elif problem.host_device in v.x[i]:
+            # The host reads out of this very copy.
+            v.model.add(until >= move.end).only_enforce_if(move.present, v.x[i][problem.host_device])
     for d, x in v.x[i].items():
         for j in problem.readers[k]:
             for b, reads in v.x[j].items():
                 if problem.execution.staging == "direct":
-                    if _stays(v, k, d, b) or problem.routes.zero_copy[d, b]:
+                    if _stays(v, k, d, b):
                         v.model.add(until >= v.end[j]).only_enforce_if(x, reads)
                 elif b == d:
                     v.model.add(until >= v.end[j]).only_enforce_if(x, reads, v.keep[k, b])
+                if problem.execution.staging == "host" and _through_host(v, k, d, b):
+                    v.model.add(until >= v.end[j]).only_enforce_if(x, reads)
         demands.add(d, (v.start[i], until), float(problem.size[k]), [x])
+
+
+def _through_host(v: Variables, k: int, a: int, b: int) -> bool:
+    """Whether a reader on b uses the copy that was made on a, written and read zero-copy."""
+    problem = v.problem
+    return problem.is_free(k, a, problem.m) and problem.is_free(k, problem.m, b)
 
 
 def _sent_copies(v: Variables, demands: _Demands, k: int) -> None:
@@ -109,8 +120,8 @@ def _not_free(v: Variables, k: int, b: int) -> list[Literal]:
     problem = v.problem
     i = int(problem.source[k])
     if i < 0:
-        return [v.never] if problem.routes.zero_copy[problem.m, b] else []
-    return [~x for a, x in v.x[i].items() if a != b and problem.routes.zero_copy[a, b]]
+        return [v.never] if problem.is_free(k, problem.m, b) else []
+    return [~x for a, x in v.x[i].items() if a != b and problem.is_free(k, a, b)]
 
 
 def _read_copies(v: Variables, demands: _Demands, k: int) -> None:
@@ -120,8 +131,10 @@ def _read_copies(v: Variables, demands: _Demands, k: int) -> None:
         if move.kind != "read":
             continue
         for b, x in v.x[move.layer].items():
-            if problem.routes.zero_copy[problem.m, b]:
+            source = int(problem.source[k])
+            if source < 0 and problem.is_free(k, problem.m, b):
                 continue
+            elsewhere = [~at for a, at in v.x[source].items() if _through_host(v, k, a, b)] if source >= 0 else []
             until = v.time("")
             v.model.add(until >= v.end[move.layer]).only_enforce_if(move.present, x)
             for j in problem.readers[k]:
@@ -129,4 +142,4 @@ def _read_copies(v: Variables, demands: _Demands, k: int) -> None:
                     v.model.add(until >= v.end[j]).only_enforce_if(move.present, x, v.x[j][b], v.keep[k, b])
             begin = move.start if overlap else v.start[move.layer]
             size = problem.read_sizes[k, move.layer]
-            demands.add(b, (begin, until), float(size), [move.present, x])
+            demands.add(b, (begin, until), float(size), [move.present, x, *elsewhere])

@@ -94,7 +94,7 @@ def _moved(v: Variables, price) -> Terms:  # noqa: ANN001
             size = float(problem.size[move.tensor])
         for a, b, literals in routes:
             cost = size * price(a, b)
-            if a != b and cost > 0 and not problem.routes.zero_copy[a, b]:
+            if a != b and cost > 0 and not problem.is_free(move.tensor, a, b):
                 taken = v.flag("")
                 v.model.add_bool_or([taken, ~move.present, *(~lit for lit in literals)])
                 terms.append((cost, taken))

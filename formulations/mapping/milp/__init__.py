@@ -1,8 +1,8 @@
 """The mixed-integer linear programme of mapping and scheduling.
 
-Assignment of unrelated machines with disjunctive constraints (Manne 1960; Pinedo, Scheduling, 2016, ch. 4.6),
-communication as products of assignments (Adams and Johnson 1994), transfers as activities of their own where they
-queue or fill memory. Everything is linear in the units that `Variables` chooses.
+Assignment of unrelated machines with disjunctive constraints (Manne 1960; Pinedo, Scheduling, 2016, ch.
+4.6), communication as products of assignments (Adams and Johnson 1994), transfers as activities of their
+own where they queue or fill memory. Everything is linear in the units that `Variables` chooses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dnnplan.costs.mapping import MappingProblem
 from dnnplan.formulations.mapping.milp import constraints, memory, transfers
 from dnnplan.formulations.mapping.milp.extract import Values, extract
 from dnnplan.formulations.mapping.milp.objective import OBJECTIVES, minimise
-from dnnplan.formulations.mapping.milp.start import start_values
 from dnnplan.formulations.mapping.milp.variables import BuildStoppedError, Variables, create_variables
 from dnnplan.instances import Plan
 
@@ -28,7 +27,6 @@ __all__ = [
     "Values",
     "build",
     "extract",
-    "start_values",
     "write_lp",
     "write_mps",
 ]
@@ -60,7 +58,11 @@ class Model:
 
 
 def build(
-    problem: MappingProblem, *, horizon: float | None = None, stop: Callable[[], bool] | None = None
+    problem: MappingProblem,
+    *,
+    horizon: float | None = None,
+    cutoff: float | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Model:
     """The MILP of the first stage of the objective.
 
@@ -69,6 +71,8 @@ def build(
     horizon
         Seconds after which nothing happens in any plan that matters (the makespan of an incumbent, when only
         latency counts); None: a bound that always holds.
+    cutoff
+        Value that plans have to reach (that of an incumbent); None: any.
     stop
         Asked often while building.
 
@@ -109,7 +113,7 @@ def build(
         transfers.one_transfer_a_channel(v)
         transfers.makespan_covers_channels(v)
     memory.memories_hold_what_is_resident(v)
-    unit = minimise(v)
+    unit = minimise(v, cutoff)
     memory.events_are_ordered(v)
     return Model(v, unit)
 

@@ -1,12 +1,13 @@
 """Constraints on layers and devices; those on tensors are in `transfers`, those on memory in `memory`.
 
-Symbols: layers i, j; devices d, e; x[i,d] in {0,1}; s_i, e_i start and end of the call of i; C makespan; t[i,d]
-compute time; M a number that makes a row idle, the smallest that the windows of the times involved allow.
+Symbols: layers i, j; devices d, e; x[i,d] in {0,1}; s_i, e_i start and end of the call of i; C makespan;
+t[i,d] compute time; M a number that makes a row idle, the smallest that the windows of the times involved
+allow.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pulp
 
@@ -32,7 +33,7 @@ def colocated_layers_share_a_device(v: Variables) -> None:
     Given by the model. Without it a group would be torn apart, which `check` refuses.
     """
     for group in v.problem.colocate:
-        for i, j in zip(group, group[1:], strict=False):
+        for i, j in pairwise(group):
             for d in sorted(set(v.x[i]) | set(v.x[j])):
                 v.add(v.x[i].get(d, pulp.lpSum([])) - v.x[j].get(d, 0) == 0)
 
@@ -40,9 +41,9 @@ def colocated_layers_share_a_device(v: Variables) -> None:
 def products_of_placements(v: Variables) -> None:
     """sum_e both[i,j][d,e] = x[i,d] and sum_d both[i,j][d,e] = x[j,e] for every producer i of a reader j.
 
-    The linearisation of x[i,d] x[j,e] as a flow from the device of i to that of j (Adams and Johnson 1994 for
-    quadratic assignment), much tighter than both >= x + x - 1. Pairs without a route have no variable, so that
-    they cannot be chosen. Without it communication would be free.
+    The linearisation of x[i,d] x[j,e] as a flow from the device of i to that of j (Adams and Johnson 1994
+    for quadratic assignment), much tighter than both >= x + x - 1. Pairs without a route have no variable,
+    so that they cannot be chosen. Without it communication would be free.
     """
     problem = v.problem
     for k, i, j in problem.edges.tolist():
@@ -63,9 +64,9 @@ def products_of_placements(v: Variables) -> None:
 def calls_run_their_steps(v: Variables) -> None:
     """Without overlap: s_i, then the sends or reads of i, its load, its compute, its writes, then e_i.
 
-    Each step starts when the one before has ended: begin_1 >= s_i, begin_{q+1} >= begin_q + seconds_q; the last
-    one ends at e_i (docs/cost-model.md, 4.1 to 4.3). `arrival[i]`, the end of its reads, is when what i has read
-    is there for others. Without it transfers would not occupy the device.
+    Each step starts when the one before has ended: begin_1 >= s_i, begin_{q+1} >= begin_q + seconds_q; the
+    last one ends at e_i (docs/cost-model.md, 4.1 to 4.3). `arrival[i]`, the end of its reads, is when what
+    i has read is there for others. Without it transfers would not occupy the device.
     """
     reads, loads, writes = _steps(v)
     for i in range(v.problem.n):
@@ -128,9 +129,9 @@ def calls_compute_while_they_load(v: Variables) -> None:
 def one_call_a_slot(v: Variables) -> None:
     """before[i,j] + before[j,i] >= x[i,d] + x[j,d] - 1 and s_j >= e_i - M (1 - before[i,j]).
 
-    Disjunctive constraints (Manne 1960) for two layers that may share device d and of which neither has to wait for
-    the other. With several slots x[.,d] is the assignment to one of the slots, sum_q slot[i,d,q] = x[i,d]. Without it a
-    device would run any number of calls at once.
+    Disjunctive constraints (Manne 1960) for two layers that may share device d and of which neither has to
+    wait for the other. With several slots x[.,d] is the assignment to one of the slots, sum_q slot[i,d,q] =
+    x[i,d]. Without it a device would run any number of calls at once.
     """
     places = [_slots_of(v, i) for i in range(v.problem.n)]
     for i, j in combinations(range(v.problem.n), 2):
@@ -212,10 +213,11 @@ def makespan_covers_load(v: Variables) -> None:
 
 
 def times_follow_critical_paths(v: Variables) -> None:
-    """e_i >= sum_d (head[i,d] + work[i,d]) x[i,d], C >= e_i + sum_d tail[i,d] x[i,d] and, with overlap, s_i >= sum_d head[i,d] x[i,d].
+    """Let e_i >= sum_d (head[i,d] + work[i,d]) x[i,d] and C >= e_i + sum_d tail[i,d] x[i,d].
 
-    Heads and tails of the communication-aware critical path (`bounds.heads_and_tails`). Redundant; it hands the
-    bound of that dynamic programme to the linear relaxation.
+    With overlap also s_i >= sum_d head[i,d] x[i,d].
+    Heads and tails of the communication-aware critical path (`bounds.heads_and_tails`). Redundant; it hands
+    the bound of that dynamic programme to the linear relaxation.
     """
     heads, tails = heads_and_tails(v.problem)
     work = least_duration(v.problem)

@@ -56,8 +56,8 @@ def extract(v: Variables, values: Values) -> Plan | None:
 def device_orders(v: Variables, values: Values, place: list[int]) -> list[list[int]]:
     """Layers of each device by start; ties by what has to be first.
 
-    Kahn's algorithm over tensors, precedences, the binaries `before`, and readers that fetch a copy for others, the
-    smallest start first. If zero-length calls contradict each other, the binaries give way.
+    Kahn's algorithm over tensors, precedences, the binaries `before`, and readers that fetch a copy for
+    others, the smallest start first. If zero-length calls contradict each other, the binaries give way.
     """
     n = v.problem.n
     start = [round(values.of(v.start[i]), 6) for i in range(n)]
@@ -68,9 +68,9 @@ def device_orders(v: Variables, values: Values, place: list[int]) -> list[list[i
         if move.kind == "read":
             k, i = move.tensor, move.layer
             for j in v.problem.readers[k]:
-                if j != i and place[j] == place[i] and values.holds(v.reads[k, i][place[i]]):
-                    if not values.holds(v.reads[k, j][place[j]]):
-                        soft.add((i, j))
+                mine = values.holds(v.reads[k, i][place[i]])
+                if j != i and place[j] == place[i] and mine and not values.holds(v.reads[k, j][place[j]]):
+                    soft.add((i, j))
     sequence = _sorted(n, hard | soft, start, rank) or _sorted(n, hard, start, rank)
     order: list[list[int]] = [[] for _ in range(v.problem.m)]
     for i in sequence:
@@ -153,9 +153,10 @@ def move_name(problem: MappingProblem, values: Values, move: Move) -> str:
 def with_delays(v: Variables, values: Values, plan: Plan) -> Plan | None:
     """The plan with the delays that memory asks for, as exact moments.
 
-    The solution says which event is not before which, and which resident is gone at which event. From the earliest
-    times of the plan, events are moved to the moments that these need (as computed by `evaluate`, so that no
-    rounding of the solver is left in them) until all hold. Times only grow, up to those of the solution.
+    The solution says which event is not before which, and which resident is gone at which event. From the
+    earliest times of the plan, events are moved to the moments that these need (as computed by `evaluate`,
+    so that no rounding of the solver is left in them) until all hold. Times only grow, up to those of the
+    solution.
     """
     residency: Residency = v.residency
     present = [event for event in residency.events if _happens(values, event)]

@@ -1,7 +1,7 @@
 """Memory: pinned weights, and what is resident at every moment (docs/cost-model.md, 4.3 and 5).
 
-What is resident begins when a call starts or a transfer begins. So it is enough to count at these *events*: an item
-counts at an event if it began before it (or with it) and is not over. Moments are half-open.
+What is resident begins when a call starts or a transfer begins. So it is enough to count at these *events*:
+an item counts at an event if it began before it (or with it) and is not over. Moments are half-open.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Lifetime:
 
 @dataclass(eq=False)
 class Residency:
-    """All events and lifetimes; `first[u, v]` = 1: event u is not after v; `gone[a, v]` = 1: a is over at v."""
+    """All events and lifetimes.
+
+    `first[u, v]` = 1: event u is not after v; `gone[a, v]` = 1: lifetime a is over at v.
+    """
 
     events: list[Event] = field(default_factory=list)
     lifetimes: list[Lifetime] = field(default_factory=list)
@@ -57,8 +60,9 @@ class Residency:
 def weights_fit(v: Variables) -> None:
     """sum_w bytes_w pin[w,d] <= weight capacity of d; over the devices of one memory <= its bytes.
 
-    pin[w,d] >= x[i,d] for the layers i of w where all weights in use are pinned; where they are a choice pin[w,d]
-    <= sum_i x[i,d], since pinning what is not used only costs. Without it, plans would pin more than memories hold.
+    pin[w,d] >= x[i,d] for the layers i of w where all weights in use are pinned; where they are a choice
+    pin[w,d] <= sum_i x[i,d], since pinning what is not used only costs. Without it, plans would pin more
+    than memories hold.
     """
     problem = v.problem
     if v.pins_are_free:
@@ -97,8 +101,8 @@ def _pinned(v: Variables, devices: set[int]) -> list[Linear]:
 def memories_hold_what_is_resident(v: Variables) -> None:
     """At every event, for every memory: pinned weights + what is resident <= its bytes.
 
-    (docs/cost-model.md, 5, ``live``; also for a limit of ``memory``.) Without it plans would need more memory than
-    there is.
+    (docs/cost-model.md, 5, ``live``; also for a limit of ``memory``.) Without it plans would need more
+    memory than there is.
     """
     problem = v.problem
     if not v.live:
@@ -137,7 +141,7 @@ def _peaks(v: Variables, memories: set[int]) -> list[list[Linear]]:
 
 
 def _level(v: Variables, residency: Residency, memory: int, event: Event) -> Linear:
-    """sum of bytes * here with here >= first[u, v] - gone[a, v] + present - 1: what has begun and is not over."""
+    """Sum of bytes * here, where here >= first[u, v] - gone[a, v] + present - 1: begun and not over."""
     v.pause()
     terms = []
     for life in residency.lifetimes:
@@ -250,7 +254,8 @@ def residency_of(v: Variables) -> Residency:
         for move in v.moves:
             if move.kind in ("send", "read") and move.target != v.problem.m:
                 _copy_lives(v, v.residency, move)
-    return v.residency
+    residency: Residency = v.residency
+    return residency
 
 
 def _life(
@@ -262,7 +267,7 @@ def _life(
 
 
 def _close(v: Variables, life: Lifetime) -> None:
-    """over >= end - M (1 - counts) for all ends."""
+    """Let over >= end - M (1 - counts) for all ends."""
     if len(life.ends) == 1 and isinstance(life.ends[0][0], int):
         life.over = v.end[life.ends[0][0]]
         return

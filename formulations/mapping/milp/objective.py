@@ -14,6 +14,7 @@ from dnnplan.formulations.mapping.milp.variables import (
 )
 from dnnplan.instances import UnsupportedError
 
+CUTOFF_TOLERANCE = 1e-9
 OBJECTIVES = ("latency", "energy", "traffic", "max_load", "weighted_completion", "tardiness", "memory")
 """Measures that are linear in the variables."""
 
@@ -24,9 +25,10 @@ def latency(v: Variables) -> Linear:
 
 
 def energy(v: Variables) -> Linear:
-    """sum e[i,d] x[i,d] + sum energy_per_byte * bytes of all transfers + sum_d idle_d * (C - compute of d).
+    """Sum e[i,d] x[i,d] + sum energy_per_byte * bytes of all transfers + sum_d idle_d * (C - compute of d).
 
-    A device of several slots may compute longer than C; its idle time is a variable >= 0 (docs/cost-model.md, 6).
+    A device of several slots may compute longer than C; its idle time is a variable >= 0
+    (docs/cost-model.md, 6).
     """
     problem = v.problem
     terms = [float(problem.energy[i, d]) * x for i, row in enumerate(v.x) for d, x in row.items()]
@@ -53,10 +55,10 @@ def traffic(v: Variables) -> Linear:
 
 
 def max_load(v: Variables) -> Linear:
-    """The largest load of a device: compute plus (overlap: or, if larger) its transfers (docs/cost-model.md, 6).
+    """The largest load of a device: compute plus (overlap: or, if larger) its transfers.
 
-    Each outside tensor counts once on each device that reads it, with its largest read, and under host staging once
-    where it was made, if another device reads it or it is an output.
+    Each outside tensor counts once on each device that reads it, with its largest read, and under host
+    staging once where it was made, if another device reads it or it is an output.
     """
     top = v.time("max_load", 0.0, 2 * v.horizon)
     moves: list[list[Linear]] = [[] for _ in range(v.problem.m)]
@@ -146,10 +148,11 @@ MEASURES = {
 }
 
 
-def minimise(v: Variables) -> float:
+def minimise(v: Variables, cutoff: float | None) -> float:
     """Set the objective and the limits; returns the value of one unit of the model's objective.
 
-    measure <= limit (1 + 1e-6) for every limit: the tolerance with which plans are judged.
+    measure <= limit (1 + 1e-6) for every limit: the tolerance with which plans are judged. objective <=
+    cutoff (1 + 1e-9), where one is known: it prunes like an incumbent.
 
     Raises
     ------
@@ -177,6 +180,8 @@ def minimise(v: Variables) -> float:
     value = pulp.lpSum(weight * found[name] for name, weight in terms)
     unit = power_of_two(_size(value) / SCALED)
     v.model.setObjective(value * (1 / unit) + 0)
+    if cutoff is not None:
+        v.add(value * (1 / unit) <= cutoff * (1 + CUTOFF_TOLERANCE) / unit)
     return unit
 
 

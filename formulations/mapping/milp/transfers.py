@@ -1,6 +1,7 @@
 """Which transfers happen, and what has to wait for them (docs/cost-model.md, 3 and 4.1 to 4.4).
 
-Symbols: tensor k made by layer p (on device d) and read by layers j (on device e); c[k,d,e] seconds of a transfer.
+Symbols: tensor k made by layer p (on device d) and read by layers j (on device e); c[k,d,e] seconds of a
+transfer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dnnplan.formulations.mapping.milp.variables import Linear, Move, Option, Va
 
 
 def weights_are_loaded(v: Variables) -> None:
-    """load[i,d] >= x[i,d] - pin[w,d] for the weights w of layer i; nothing is loaded where all weights are pinned.
+    """load[i,d] >= x[i,d] - pin[w,d] for the weights w of layer i; nothing where all weights are pinned.
 
     (docs/cost-model.md, 4.3.) Without it streamed weights would cost nothing.
     """
@@ -47,11 +48,11 @@ def weights_are_loaded(v: Variables) -> None:
 
 
 def tensors_are_sent(v: Variables) -> None:
-    """sent[k,d,e] >= both[p,j][d,e] for every reader j and d != e: one transfer for each (tensor, reading device).
+    """sent[k,d,e] >= both[p,j][d,e] for every reader j, d != e: one transfer a tensor and reading device.
 
-    With one reader, sent = both. Inputs: sent[k,host,e] >= x[j,e]. Without overlap one of the readers on e pays
-    for it: sum_j pays[k,j,d,e] = sent[k,d,e], pays[k,j,d,e] <= both[p,j][d,e]. Without it, tensors would move for
-    nothing, or several times.
+    With one reader, sent = both. Inputs: sent[k,host,e] >= x[j,e]. Without overlap one of the readers on e
+    pays for it: sum_j pays[k,j,d,e] = sent[k,d,e], pays[k,j,d,e] <= both[p,j][d,e]. Without it, tensors
+    would move for nothing, or several times.
     """
     problem = v.problem
     for k, readers in enumerate(problem.readers):
@@ -141,7 +142,7 @@ def _send_output(v: Variables, k: int, p: int) -> None:
 
 
 def sends_start_when_tensors_are_there(v: Variables) -> None:
-    """begin >= e_p for the sends of what p makes (an input: its release), if they are not steps of a call.
+    """Let begin >= e_p for the sends of what p makes (an input: its release), if they are not steps of a call.
 
     Equality where nothing makes them wait (no contention, no memory to wait for).
     """
@@ -161,8 +162,9 @@ def sends_start_when_tensors_are_there(v: Variables) -> None:
 def readers_wait_for_sends(v: Variables) -> None:
     """s_j >= e_p + sum_(d,e) c[k,d,e] both[p,j][d,e] (overlap), and s_j >= end of the send to e if x[j,e] = 1.
 
-    Without overlap: s_j >= e_p; and a reader that does not pay waits until the one that does has all it reads:
-    s_j >= arrival_i - M (2 - pays[k,i,e] - x[j,e]). Without it, layers would compute before their inputs are there.
+    Without overlap: s_j >= e_p; and a reader that does not pay waits until the one that does has all it
+    reads: s_j >= arrival_i - M (2 - pays[k,i,e] - x[j,e]). Without it, layers would compute before their
+    inputs are there.
     """
     problem = v.problem
     for k, readers in enumerate(problem.readers):
@@ -215,8 +217,8 @@ def tensors_go_through_the_host(v: Variables) -> None:
         sum_i read[k,i,e] <= 1 + (R - 1)(1 - keep[k,e])             is read once (R readers)
         write[k,d]        >= both[p,j][d,e], d != e;  >= both[p,j][d,d] - keep[k,d];  = x[p,d] for outputs
 
-    (docs/cost-model.md, 4.2.) Where keeping costs nothing and cannot delay anything (one slot, or the producer's own
-    device, memory not live), keep = 1. Without it, tensors would move for nothing.
+    (docs/cost-model.md, 4.2.) Where keeping costs nothing and cannot delay anything (one slot, or the
+    producer's own device, memory not live), keep = 1. Without it, tensors would move for nothing.
     """
     problem = v.problem
     for k, readers in enumerate(problem.readers):
@@ -302,10 +304,10 @@ def _write(v: Variables, k: int, p: int, at_home: dict[tuple[int, int], Linear])
 
 
 def host_transfers_start_in_turn(v: Variables) -> None:
-    """With overlap: a write begins at or after e_p; a read at or after the end of the write (an input: its release).
+    """With overlap: a write begins at or after e_p; a read after the write (an input: at its release).
 
-    begin >= e_p + sum_d c[k,d,host] write[k,d] - M (1 - sum_e read[k,j,e]). (docs/cost-model.md, 4.2.) Without it
-    tensors would be read before they are on the host.
+    begin >= e_p + sum_d c[k,d,host] write[k,d] - M (1 - sum_e read[k,j,e]). (docs/cost-model.md, 4.2.)
+    Without it tensors would be read before they are on the host.
     """
     writes = {move.tensor: move for move in v.moves if move.kind == "write"}
     for move in writes.values():
@@ -335,8 +337,8 @@ def readers_wait_for_reads(v: Variables) -> None:
         no overlap:  s_j >= e_p;   s_j >= arrival_i, the latter
                      - M (2 - read[k,i,e] - x[j,e] + read[k,j,e]) for another reader i
 
-    s_j >= s_i since the first reader in the order of the device is the one that reads (docs/cost-model.md, 4.2).
-    Without it, layers would compute before their inputs are there.
+    s_j >= s_i since the first reader in the order of the device is the one that reads (docs/cost-model.md,
+    4.2). Without it, layers would compute before their inputs are there.
     """
     problem = v.problem
     reads = {(move.tensor, move.layer): move for move in v.moves if move.kind == "read"}
@@ -391,9 +393,9 @@ def _wait_for_shared_read(v: Variables, move: Move, j: int) -> None:
 def one_transfer_a_channel(v: Variables) -> None:
     """begin_b >= end_a - M (1 - q[a,b]) - M (2 - on[a,l] - on[b,l]) for transfers a, b and their channel l.
 
-    and the same with a, b exchanged and q[a,b] replaced by 1 - q[a,b]; pairs whose order is known are left out.
-    (docs/cost-model.md, 4.4; plans carry the order, so that it may be any.) Without it links would carry any
-    number of transfers at full speed.
+    and the same with a, b exchanged and q[a,b] replaced by 1 - q[a,b]; pairs whose order is known are left
+    out. (docs/cost-model.md, 4.4; plans carry the order, so that it may be any.) Without it links would
+    carry any number of transfers at full speed.
     """
     for a, b in combinations([move for move in v.moves if move.channels], 2):
         shared = sorted(a.channels & b.channels)

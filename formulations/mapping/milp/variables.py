@@ -1,7 +1,8 @@
 """Variables of the MILP, and how the constraints ask for them.
 
-Times are in units of `Variables.second` seconds and bytes in units of `Variables.byte` bytes, powers of two, so that
-scaling rounds nothing and the tolerances of solvers mean the same for microseconds and for hours.
+Times are in units of `Variables.second` seconds and bytes in units of `Variables.byte` bytes, powers of
+two, so that scaling rounds nothing and the tolerances of solvers mean the same for microseconds and for
+hours.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Move:
     kind
         ``send``, ``read``, ``write`` or ``load``.
     tensor, layer
-        Its tensor (-1: weights), and the layer whose call asks for it (-1: whichever of several readers is first).
+        Its tensor (-1: weights), and the layer whose call asks for it (-1: whichever of several readers is
+        first).
     begin
         Start (scaled seconds): a variable where it may wait, else the expression that it follows from.
     after, over_by

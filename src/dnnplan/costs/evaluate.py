@@ -10,6 +10,7 @@ import numpy as np
 from dnnplan.costs.calls import CallGraph, call_graph
 from dnnplan.costs.decisions import Decisions, decode, to_plan
 from dnnplan.costs.events import EventSimulation
+from dnnplan.costs.fast import applies, evaluate_fast
 from dnnplan.costs.mapping import MappingProblem, mapping_problem
 from dnnplan.costs.residency import memory_peaks
 from dnnplan.costs.timeline import Timeline, Times, Transfer
@@ -22,30 +23,38 @@ class Evaluation:
 
     Parameters
     ----------
-    graph
-        The calls of the plan.
-    times
-        Start and end of every call, and all transfers.
+    problem, decisions
+        The view that the plan was evaluated on, and the plan as indices.
+    start, end
+        Seconds, by call.
     cost
         The figures.
     completion
         Completion time of every job, seconds.
     """
 
-    graph: CallGraph
-    times: Times
+    problem: MappingProblem
+    decisions: Decisions
+    start: list[float]
+    end: list[float]
     cost: Cost
     completion: list[float]
+    known: tuple[CallGraph, Times] | None = None
+
+    @cached_property
+    def graph(self) -> CallGraph:
+        """The calls of the plan."""
+        return self.known[0] if self.known is not None else call_graph(self.problem, self.decisions)
+
+    @cached_property
+    def times(self) -> Times:
+        """Start and end of every call, and all transfers."""
+        return self.known[1] if self.known is not None else timeline_of(self.graph)
 
     @property
-    def problem(self) -> MappingProblem:
-        """The view that the plan was evaluated on."""
-        return self.graph.problem
-
-    @property
-    def decisions(self) -> Decisions:
-        """The plan as indices."""
-        return self.graph.decisions
+    def transfers(self) -> list[Transfer]:
+        """All transfers, ends as indices of devices (m: the host)."""
+        return self.times.transfers
 
     @cached_property
     def plan(self) -> Plan:
@@ -55,21 +64,21 @@ class Evaluation:
     @cached_property
     def starts(self) -> dict[str, float]:
         """Start of every call, by name, seconds."""
-        return dict(zip(self.decisions.call_names, self.times.start, strict=True))
+        return dict(zip(self.decisions.call_names, self.start, strict=True))
 
     @cached_property
     def ends(self) -> dict[str, float]:
         """End of every call, by name, seconds."""
-        return dict(zip(self.decisions.call_names, self.times.end, strict=True))
-
-    @property
-    def transfers(self) -> list[Transfer]:
-        """All transfers, ends as indices of devices (m: the host)."""
-        return self.times.transfers
+        return dict(zip(self.decisions.call_names, self.end, strict=True))
 
 
-def evaluate(problem: MappingProblem | Instance, plan: Plan | Decisions) -> Evaluation:
+def evaluate(problem: MappingProblem | Instance, plan: Plan | Decisions, *, fast: bool = True) -> Evaluation:
     """Derive all times of a plan from its decisions, and what they cost.
+
+    Parameters
+    ----------
+    fast
+        Whether plans of the plainest setting take the path on arrays (`dnnplan.costs.fast`).
 
     Raises
     ------
@@ -79,10 +88,22 @@ def evaluate(problem: MappingProblem | Instance, plan: Plan | Decisions) -> Eval
     if isinstance(problem, Instance):
         problem = mapping_problem(problem)
     decisions = decode(problem, plan) if isinstance(plan, Plan) else plan
+    if fast and applies(problem, decisions):
+        found = evaluate_fast(problem, decisions)
+        if found is not None:
+            start, end, done, cost = found
+            return Evaluation(problem, decisions, start.tolist(), end.tolist(), cost, done)
     graph = call_graph(problem, decisions)
-    times = (EventSimulation if problem.execution.contention == "links" else Timeline)(graph).compute()
+    times = timeline_of(graph)
     completion = _completion(graph, times)
-    return Evaluation(graph, times, _cost(graph, times, completion), completion)
+    cost = _cost(graph, times, completion)
+    return Evaluation(problem, decisions, times.start, times.end, cost, completion, (graph, times))
+
+
+def timeline_of(graph: CallGraph) -> Times:
+    """Times of the calls of a plan, by the method that its contention asks for."""
+    contended = graph.problem.execution.contention == "links"
+    return (EventSimulation if contended else Timeline)(graph).compute()
 
 
 def _completion(graph: CallGraph, times: Times) -> list[float]:

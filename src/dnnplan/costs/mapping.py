@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from dnnplan.costs.routes import FloatArray, IntArray, Routes, device_copies, re
 from dnnplan.instances import Execution, Instance, InstanceError, Model, Platform, Problem, Task, UnsupportedError
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.plan import layer_key
+
+if TYPE_CHECKING:
+    from dnnplan.costs.arrays import Arrays
 
 MAX_JOBS = 100_000
 ROUNDING = 1e-12
@@ -191,10 +195,37 @@ class MappingProblem:
     @cached_property
     def edges(self) -> IntArray:
         """(e, 3) rows (tensor, source layer, reader) of the tensors between layers."""
-        tensor = np.repeat(np.arange(len(self.tensors)), np.diff(self.reader_start))
+        tensor = self.edge_tensor
         source = self.source[tensor]
         keep = source >= 0
         return np.stack([tensor[keep], source[keep], self.reader[keep]], axis=1)
+
+    @cached_property
+    def edge_tensor(self) -> IntArray:
+        """(E,) tensor of each (tensor, reader) pair."""
+        return np.repeat(np.arange(len(self.tensors)), np.diff(self.reader_start))
+
+    @cached_property
+    def reader_offsets(self) -> tuple[IntArray, IntArray]:
+        """(n + 1,) and (e,): the layers that read from layer i are ``[1][[0][i]:[0][i + 1]]``."""
+        edges = self.edges
+        order = np.argsort(edges[:, 1], kind="stable")
+        counts = np.bincount(edges[:, 1], minlength=self.n)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), edges[order, 2].copy()
+
+    @cached_property
+    def first_of_weight(self) -> IntArray:
+        """(weights,) one layer that has them."""
+        first = np.zeros(len(self.weights), dtype=np.int64)
+        first[self.weight_of[::-1]] = np.arange(self.n)[::-1]
+        return first
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The arrays that compiled loops take."""
+        from dnnplan.costs.arrays import arrays_of  # noqa: PLC0415
+
+        return arrays_of(self)
 
     @cached_property
     def topological(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dnnplan.costs.calls import CallGraph
+from dnnplan.costs.fast import peak_levels
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.timeline import Times, Transfer
 
@@ -20,17 +21,8 @@ def memory_peaks(graph: CallGraph, times: Times) -> FloatArray:
         return peaks
     memory, begin, end, size = (np.array(column) for column in zip(*spans, strict=True))
     keep = (end > begin) & (size > 0)
-    memory, begin, end, size = memory[keep].astype(int), begin[keep], end[keep], size[keep]
-    moments = np.concatenate([end, begin])
-    changes = np.concatenate([-size, size])
-    place = np.concatenate([memory, memory])
-    # Half-open moments: at equal times what ends leaves (first half, stable sort) before what begins arrives.
-    order = np.argsort(moments, kind="stable")
-    for index in range(len(problem.memory_names)):
-        steps = changes[order][place[order] == index]
-        if len(steps):
-            peaks[index] += max(0.0, float(np.cumsum(steps).max()))
-    return peaks
+    levels = peak_levels(memory[keep].astype(np.int64), begin[keep], end[keep], size[keep], len(peaks))
+    return peaks + levels
 
 
 def pinned_bytes(graph: CallGraph) -> FloatArray:
