@@ -48,4 +48,4 @@ report: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(STORE) --output benchmarks/results/$(SUITE).md
 
 clean:
-	rm -rf $(VENV) build dist demo-output src/dnnplan.egg-info
+	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

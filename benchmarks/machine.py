@@ -10,7 +10,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("dnnplan", "ortools", "highspy", "pulp", "numpy", "numba", "onnx")
+import dnnplan
+
+PACKAGES = ("ortools", "highspy", "pulp", "numpy", "numba", "onnx")
 GIBIBYTE = 2**30
 
 
@@ -34,7 +36,7 @@ def describe_versions() -> dict[str, str]:
     take yesterday's rows for today's.
     """
     found = {name: _version(name) for name in PACKAGES}
-    return found | {"code": _source_digest()}
+    return {"dnnplan": dnnplan.__version__} | found | {"code": _source_digest()}
 
 
 def machine_line(machine: dict[str, str | int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 from dnnplan.instances.canonical import canonical
 from dnnplan.instances.fields import Extensions, Record
@@ -14,7 +15,7 @@ from dnnplan.instances.task import Precedence, Task
 FORMAT_VERSION = "1.0"
 
 
-class Instance(Record, kw_only=True):
+class Instance(Record, kw_only=True, dict=True):
     """A planning problem: networks, tasks, platform, and what to optimise.
 
     Every section is optional; each problem says which it reads. Without `tasks` there is one task for each
@@ -46,6 +47,10 @@ class Instance(Record, kw_only=True):
 
         Equal instances have equal hashes, whether or not a file spells defaults out or writes 1 as 1.0.
         """
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
         return hashlib.sha256(canonical(self)).hexdigest()
 
     def effective_tasks(self) -> tuple[Task, ...]:

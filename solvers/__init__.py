@@ -4,4 +4,14 @@ from dnnplan.solvers.facade import compare, solve
 from dnnplan.solvers.registry import Capabilities, Solver, get_solver, solver_names
 from dnnplan.solvers.search import Progress, Search, Settings
 
-__all__ = ["Capabilities", "Progress", "Search", "Settings", "Solver", "compare", "get_solver", "solve", "solver_names"]
+__all__ = [
+    "Capabilities",
+    "Progress",
+    "Search",
+    "Settings",
+    "Solver",
+    "compare",
+    "get_solver",
+    "solve",
+    "solver_names",
+]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from dnnplan.costs import MappingProblem
+from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.heft import decode_list, rank_order
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
-CHUNK_SECONDS = 1.0
+COMPILER_SECONDS, LOADING_SECONDS = 12.0, 3.0
+"""Time left from which waiting is worth it for the compiler, and for code compiled before."""
 DECODES_PER_WORK = 10_000
 HOT, COLD = 6e-4, 1e-5
 """Temperatures relative to the cost: a step uphill of 0.06 % is likely at first, of 0.001 % at the end."""
@@ -30,15 +34,28 @@ class Anneal:
     def run(self, problem: MappingProblem, search: Search) -> None:
         """Simple plans, then annealing until the limits (at most 60 s of work where there is none)."""
         propose_simple_plans(problem, search)
+        if not worth_compiling(search):
+            return
         seconds = search.remaining if np.isfinite(search.remaining) else 60.0
         anneal_for(problem, search, seconds)
+
+
+def worth_compiling(search: Search) -> bool:
+    """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
+    if search.remaining >= COMPILER_SECONDS:
+        return True
+    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
+        return False
+    from dnnplan.solvers.kernels.annealing import anneal
+
+    return bool(anneal.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal))
 
 
 def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
     """Anneal from the incumbent for some seconds, in rounds that double in length; stops when nothing improves."""
     if search.best is None or problem.n < 2:
         return
-    from dnnplan.solvers.kernels.annealing import anneal  # noqa: PLC0415
+    from dnnplan.solvers.kernels.annealing import anneal
 
     arrays = problem.arrays
     readers = reader_lists(problem)
@@ -69,7 +86,9 @@ def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
         if round_number == 0 and took > seconds:
             break
         # The first round may have waited for the compiler; later ones grow until they fill what is left.
-        iterations = iterations * 10 if round_number == 0 else int(min(iterations * 4, iterations * left / took))
+        iterations = (
+            iterations * 10 if round_number == 0 else int(min(iterations * 4, iterations * left / took))
+        )
         iterations = min(max(iterations, 200), 2_000_000)
         if search.settings.work_limit is not None:
             iterations = int(min(iterations, max(1, search.remaining_work * DECODES_PER_WORK)))
@@ -114,5 +133,3 @@ def layer_costs(problem: MappingProblem) -> tuple[FloatArray, float]:
         else:
             weight += factor
     return extra, max(weight, 1e-12)
-
-

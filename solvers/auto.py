@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.solvers.anneal import anneal_for
+from dnnplan.solvers.anneal import anneal_for, worth_compiling
 from dnnplan.solvers.cpsat import CpSat, solve_exactly
-from dnnplan.costs.compiled import is_ready
-from dnnplan.solvers.kernels.list_schedule import schedule
 from dnnplan.solvers.lns import improve
 from dnnplan.solvers.lookahead import lookahead
 from dnnplan.solvers.registry import Capabilities
@@ -18,8 +16,6 @@ EXACT_ALONE = 1_200
 EXACT_AT_ALL = 2_000
 PARTS_AT_ALL = 12_000
 """Layers x devices up to which CP-SAT gets all the time that is left, a part of it, or only neighbourhoods."""
-COMPILER_SECONDS = 12.0
-"""Time left from which waiting for the compiler, once a machine, is worth it."""
 
 
 class Auto:
@@ -42,7 +38,8 @@ class Auto:
         if search.finished():
             return
         size = problem.n * problem.m
-        if worth_compiling(problem, search):
+        anneals = problem.execution.memory != "live" and worth_compiling(search)
+        if anneals:
             anneal_for(problem, search, min(0.1 * search.remaining, 0.002 * size))
         if search.finished():
             return
@@ -51,15 +48,9 @@ class Auto:
             return
         if size <= EXACT_AT_ALL:
             solve_exactly(problem, search, time_limit=0.5 * search.remaining)
-        if worth_compiling(problem, search) and not search.finished():
+        if anneals and not search.finished():
             anneal_for(problem, search, 0.4 * search.remaining)
         if size <= PARTS_AT_ALL:
             improve(problem, search)
-        elif worth_compiling(problem, search):
+        elif anneals:
             anneal_for(problem, search, search.remaining)
-
-
-def worth_compiling(problem: MappingProblem, search: Search) -> bool:
-    """Whether compiled search fits this run: it sees plain delays only, and compiling takes seconds once."""
-    plain = problem.execution.memory != "live"
-    return plain and (is_ready(schedule) or search.remaining >= COMPILER_SECONDS)

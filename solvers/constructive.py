@@ -46,7 +46,9 @@ class ComputeFirst:
 
 def compute_first(problem: MappingProblem) -> Decisions:
     """Each layer (each colocation group as a whole) on the device of least compute time."""
-    place = np.array([min(allowed, key=lambda d: (problem.duration[i, d], d)) for i, allowed in enumerate(problem.allowed)])
+    place = np.array(
+        [min(allowed, key=lambda d: (problem.duration[i, d], d)) for i, allowed in enumerate(problem.allowed)]
+    )
     return ordered(problem, colocated(problem, place))
 
 

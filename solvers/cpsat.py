@@ -35,7 +35,9 @@ class CpSat:
 
     summary = "exact: constraint programming with OR-Tools CP-SAT"
     capabilities = Capabilities(
-        exact=True, bounds=True, objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness")
+        exact=True,
+        bounds=True,
+        objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness"),
     )
 
     def run(self, problem: MappingProblem, search: Search) -> None:
@@ -75,11 +77,15 @@ class BackEnd:
 
     def build(self) -> bool:
         """Build the model; False if the limits came first."""
-        from dnnplan.formulations.mapping.cpsat import build  # noqa: PLC0415
+        from dnnplan.formulations.mapping.cpsat import build
 
         search, problem = self.search, self.problem
         latency_only = problem.stages[0] == (("latency", 1.0),)
-        horizon = search.best.cost.latency if search.best is not None and latency_only and not self._delays() else None
+        horizon = (
+            search.best.cost.latency
+            if search.best is not None and latency_only and not self._delays()
+            else None
+        )
         self.variables = build(problem, self.tick, horizon=horizon, keep_going=lambda: not search.finished())
         return self.variables is not None
 
@@ -88,9 +94,9 @@ class BackEnd:
 
     def solve_whole(self, time_limit: float | None = None, *, presolve: bool = True) -> None:
         """Search the whole model; bounds count."""
-        from ortools.sat.python import cp_model  # noqa: PLC0415
+        from ortools.sat.python import cp_model
 
-        from dnnplan.formulations.mapping.cpsat import hint  # noqa: PLC0415
+        from dnnplan.formulations.mapping.cpsat import hint
 
         v, search = self.variables, self.search
         assert v is not None
@@ -109,7 +115,7 @@ class BackEnd:
 
         `pairs` are (earlier, later) layers that keep their order on their device.
         """
-        from ortools.sat.python import cp_model  # noqa: PLC0415
+        from ortools.sat.python import cp_model
 
         v, best = self.variables, self.search.best
         assert v is not None
@@ -134,9 +140,9 @@ class BackEnd:
     def _run(
         self, model: cp_model.CpModel, time_limit: float | None, *, presolve: bool, bounds: bool
     ) -> tuple[int, cp_model.CpSolver]:
-        from ortools.sat.python import cp_model  # noqa: PLC0415
+        from ortools.sat.python import cp_model
 
-        from dnnplan.formulations.mapping.cpsat import extract  # noqa: PLC0415
+        from dnnplan.formulations.mapping.cpsat import extract
 
         v, problem = self.variables, self.problem
         assert v is not None
@@ -144,14 +150,20 @@ class BackEnd:
         _set_parameters(solver, self.search, time_limit, presolve)
         reports = _Reports(self.search, v.unit)
 
+        def report(value: Callable[[object], int]) -> None:
+            assert v is not None
+            # The variables of a clone have the same indices, and the callback reads by index.
+            reports.plan(extract(problem, v, value))
+
         class Watch(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
             def on_solution_callback(self) -> None:
-                # The variables of a clone have the same indices, and the callback reads by index.
-                reports.plan(extract(problem, v, self.value))
+                report(self.value)
 
         if bounds:
             solver.best_bound_callback = reports.bound
-        status = _run_in_thread(lambda: solver.solve(model, Watch()), solver.stop_search, reports, self.search)
+        status = _run_in_thread(
+            lambda: solver.solve(model, Watch()), solver.stop_search, reports, self.search
+        )
         reports.flush()
         self.search.work += float(solver.response_proto.deterministic_time)
         return status, solver
@@ -166,7 +178,9 @@ class BackEnd:
         if presolve:
             self.solve_whole(presolve=False)
         elif self.search.best is None:
-            self.search.infeasible = "no plan keeps all constraints and limits (CP-SAT, with and without presolve)"
+            self.search.infeasible = (
+                "no plan keeps all constraints and limits (CP-SAT, with and without presolve)"
+            )
 
 
 def _safe_bound(bound: float, unit: float) -> float:
@@ -224,7 +238,7 @@ def _run_in_thread(
     def target() -> None:
         try:
             outcome.append(work())
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failure.append(error)
 
     thread = threading.Thread(target=target, name="cp-sat", daemon=True)

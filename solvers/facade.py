@@ -15,7 +15,7 @@ from dnnplan.costs import MappingProblem, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.feasibility import reason_for_infeasibility
 from dnnplan.costs.objectives import TOLERANCE, Terms, objective_name, objective_unit, objective_value
-from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError
+from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError, Violation
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
 from dnnplan.instances.validation import ensure_valid
@@ -25,7 +25,7 @@ from dnnplan.solvers.search import Progress, Search, Settings
 log = logging.getLogger("dnnplan")
 
 
-def solve(  # noqa: PLR0913
+def solve(
     instance: Instance,
     solver: str = "auto",
     *,
@@ -124,8 +124,12 @@ def with_objective(instance: Instance, objective: str | None, limits: Mapping[st
     if limits:
         known = set(instance.limits.__struct_fields__) - {"extensions"}
         if unknown := [name for name in limits if name not in known]:
-            raise UnsupportedError(f"unknown limit '{unknown[0]}'; expected one of {', '.join(sorted(known))}")
-        instance = msgspec.structs.replace(instance, limits=msgspec.structs.replace(instance.limits, **limits))
+            raise UnsupportedError(
+                f"unknown limit '{unknown[0]}'; expected one of {', '.join(sorted(known))}"
+            )
+        instance = msgspec.structs.replace(
+            instance, limits=msgspec.structs.replace(instance.limits, **limits)
+        )
     return instance
 
 
@@ -133,7 +137,9 @@ def _require_objectives(name: str, solver: Solver, problem: MappingProblem) -> N
     able = solver.capabilities.objectives
     for term in (term for stage in problem.stages for term, _ in stage):
         if term not in able:
-            raise UnsupportedError(f"solver '{name}' does not optimise '{term}'; it optimises {', '.join(able)}")
+            raise UnsupportedError(
+                f"solver '{name}' does not optimise '{term}'; it optimises {', '.join(able)}"
+            )
 
 
 def _run_stages(
@@ -184,14 +190,17 @@ def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | N
 def _result(problem: MappingProblem, searches: list[Search], name: str, settings: Settings) -> Result:
     first, last = searches[0], searches[-1]
     chosen = next((s for s in reversed(searches) if s.best is not None), first)
-    plan, cost, violations = None, None, ()
+    plan, cost = None, None
+    violations: tuple[Violation, ...] = ()
     if chosen.best is not None:
         plan, cost = _final_plan(chosen), chosen.best.cost
         violations = check(problem.instance, plan, cost=cost)
     value = None if cost is None else objective_value(problem.stages[0], cost)
     bound = first.bound
     if bound is not None and value is not None and bound > value * (1 + TOLERANCE) + 1e-12:
-        raise SolverError(f"{name} claims the bound {bound!r} ({first.bound_name}), yet a checked plan costs {value!r}")
+        raise SolverError(
+            f"{name} claims the bound {bound!r} ({first.bound_name}), yet a checked plan costs {value!r}"
+        )
     stages_done = len(searches) == len(problem.stages) and all(s.proved for s in searches)
     status: Status
     if first.infeasible is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
-from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.costs.compiled import compiled, is_ready
 from dnnplan.costs.arrays import Arrays
+from dnnplan.costs.compiled import compiled, is_ready
+from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.list_schedule import device_order, schedule, upward_ranks
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
@@ -27,7 +27,9 @@ class Heft:
     then judged as it will execute.
     """
 
-    summary = "heterogeneous earliest finish time: rank, then earliest end with insertion (Topcuoglu et al. 2002)"
+    summary = (
+        "heterogeneous earliest finish time: rank, then earliest end with insertion (Topcuoglu et al. 2002)"
+    )
     capabilities = Capabilities(objectives=ALL_OBJECTIVES)
 
     def run(self, problem: MappingProblem, search: Search) -> None:
@@ -94,7 +96,9 @@ def mean_delays(problem: MappingProblem, arrays: Arrays) -> FloatArray:
     pairs = ~np.eye(m, dtype=bool) & np.isfinite(arrays.latency[:m, :m])
     if not pairs.any():
         return np.zeros(len(problem.tensors))
-    mean = arrays.latency[:m, :m][pairs].mean() + arrays.size * arrays.per_byte[:m, :m][pairs].mean()
+    mean: FloatArray = (
+        arrays.latency[:m, :m][pairs].mean() + arrays.size * arrays.per_byte[:m, :m][pairs].mean()
+    )
     for k in np.flatnonzero(arrays.row >= 0):
         times = arrays.table[arrays.row[k], :m, :m][~np.eye(m, dtype=bool)]
         finite = times[np.isfinite(times)]

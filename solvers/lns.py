@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +26,9 @@ class Lns:
     """
 
     summary = "large neighbourhood search: CP-SAT on part of the layers, the others stay"
-    capabilities = Capabilities(objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness"))
+    capabilities = Capabilities(
+        objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness")
+    )
 
     def run(self, problem: MappingProblem, search: Search) -> None:
         """Simple plans, then neighbourhoods until the limits (200 of them where there is none)."""
@@ -52,7 +55,9 @@ def improve(problem: MappingProblem, search: Search, *, rounds: int = 200) -> No
         if len(free) < 2:
             continue
         before = search.value
-        proved = back_end.solve_part(set(free), fixed_pairs(search.best, set(free)), min(SUB_SECONDS, search.remaining))
+        proved = back_end.solve_part(
+            set(free), fixed_pairs(search.best, set(free)), min(SUB_SECONDS, search.remaining)
+        )
         size = min(size * 1.08, LARGEST, problem.n) if proved else max(size * 0.93, SMALLEST)
         if search.value != before:
             log.debug("neighbourhood %s of %d layers: %s", name, len(free), search.value)
@@ -63,5 +68,5 @@ def fixed_pairs(plan: Evaluation, free: set[int]) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     for row in plan.decisions.order:
         stay = [c for c in row if c not in free]
-        pairs += list(zip(stay, stay[1:], strict=False))
+        pairs += pairwise(stay)
     return pairs

@@ -16,7 +16,16 @@ from dnnplan.instances import UnsupportedError
 from dnnplan.instances.wording import suggestion
 from dnnplan.solvers.search import Search
 
-ALL_OBJECTIVES = ("latency", "energy", "edp", "traffic", "max_load", "weighted_completion", "tardiness", "memory")
+ALL_OBJECTIVES = (
+    "latency",
+    "energy",
+    "edp",
+    "traffic",
+    "max_load",
+    "weighted_completion",
+    "tardiness",
+    "memory",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +67,7 @@ REGISTRY: dict[str, str] = {
     "single_device": "dnnplan.solvers.constructive:SingleDevice",
     "compute_first": "dnnplan.solvers.constructive:ComputeFirst",
     "heft": "dnnplan.solvers.heft:Heft",
+    "frugal": "dnnplan.solvers.frugal:Frugal",
     "lookahead": "dnnplan.solvers.lookahead:Lookahead",
     "anneal": "dnnplan.solvers.anneal:Anneal",
     "cpsat": "dnnplan.solvers.cpsat:CpSat",

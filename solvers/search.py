@@ -120,7 +120,11 @@ class Search:
     def stop_reason(self) -> StopReason:
         """Why the run ended, as far as this object knows."""
         if self.proved:
-            return "proved" if self.settings.gap <= GAP_TOLERANCE or (self.gap or 0.0) <= GAP_TOLERANCE else "gap_limit"
+            return (
+                "proved"
+                if self.settings.gap <= GAP_TOLERANCE or (self.gap or 0.0) <= GAP_TOLERANCE
+                else "gap_limit"
+            )
         if self.interrupted:
             return "interrupted"
         if self.remaining <= 0:
@@ -157,6 +161,17 @@ class Search:
 
     def _record(self) -> None:
         self.history.append((self.seconds, self.value, self.bound))
-        log.info("%s: value %s bound %s (%s) after %.2f s", self.name, self.value, self.bound, self.bound_name, self.seconds)
+        log.info(
+            "%s: value %s bound %s (%s) after %.2f s",
+            self.name,
+            self.value,
+            self.bound,
+            self.bound_name,
+            self.seconds,
+        )
         if self.settings.on_progress is not None:
-            self.settings.on_progress(Progress(seconds=self.seconds, value=self.value, bound=self.bound, gap=self.gap, solver=self.name))
+            self.settings.on_progress(
+                Progress(
+                    seconds=self.seconds, value=self.value, bound=self.bound, gap=self.gap, solver=self.name
+                )
+            )

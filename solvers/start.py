@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.solvers.constructive import compute_first, single_device
+from dnnplan.solvers.frugal import propose_frugal_plans
 from dnnplan.solvers.heft import heft
 from dnnplan.solvers.search import Search
 
 
 def propose_simple_plans(problem: MappingProblem, search: Search) -> None:
-    """HEFT, compute-first, and every single device, until the limits."""
+    """HEFT, compute-first, every single device, and frugal plans if none of these fits; until the limits."""
     decisions = heft(problem)
     if decisions is not None:
         search.propose(decisions)
@@ -20,3 +21,5 @@ def propose_simple_plans(problem: MappingProblem, search: Search) -> None:
         if search.finished():
             return
         search.propose(single_device(problem, device))
+    if search.best is None and problem.execution.memory != "none":
+        propose_frugal_plans(problem, search)

@@ -110,7 +110,7 @@ def _outputs_move_after(problem: MappingProblem) -> bool:
 
 
 def communication_path_bound(problem: MappingProblem) -> Bound:
-    """max over layers of the least of head + work + tail over their devices."""
+    """Max over layers of the least of head + work + tail over their devices."""
     heads, tails = heads_and_tails(problem)
     through = heads + least_duration(problem) + tails
     value = float(through.min(axis=1).max(initial=0.0)) if problem.n else 0.0
@@ -147,7 +147,10 @@ def load_bound(problem: MappingProblem) -> Bound:
     load = coo_array(
         (
             np.concatenate([times, slots]),
-            (np.concatenate([columns, np.arange(problem.m)]), np.concatenate([entries, np.full(problem.m, last)])),
+            (
+                np.concatenate([columns, np.arange(problem.m)]),
+                np.concatenate([entries, np.full(problem.m, last)]),
+            ),
         ),
         shape=(problem.m, last + 1),
     )
@@ -156,7 +159,12 @@ def load_bound(problem: MappingProblem) -> Bound:
     # The dual gives the bound, so that the tolerance of the LP cannot make it too high.
     scale = float(times.max()) or 1.0
     solution = linprog(
-        cost, A_ub=load.tocsr() / scale, b_ub=np.zeros(problem.m), A_eq=assign.tocsr(), b_eq=np.ones(problem.n), method="highs"
+        cost,
+        A_ub=load.tocsr() / scale,
+        b_ub=np.zeros(problem.m),
+        A_eq=assign.tocsr(),
+        b_eq=np.ones(problem.n),
+        method="highs",
     )
     if solution.status != 0:
         return Bound(0.0, "load")

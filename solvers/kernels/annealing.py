@@ -8,9 +8,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.costs.compiled import compiled
 from dnnplan.costs.arrays import Arrays
+from dnnplan.costs.compiled import compiled
+from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.list_schedule import schedule
 
 SPREAD = 0.3
@@ -48,7 +48,7 @@ move_entry = compiled(shift)
 judge = compiled(cost_of)
 
 
-@numba.njit(cache=True)  # type: ignore[misc]
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def anneal(  # noqa: C901, PLR0912, PLR0915
     a: Arrays,
     readers: tuple[IntArray, IntArray],

@@ -31,7 +31,7 @@ def upward_ranks(a: Arrays, topological: IntArray, mean: FloatArray, mean_delay:
     return rank
 
 
-def schedule(
+def schedule(  # noqa: C901, PLR0912, PLR0915
     a: Arrays, order: IntArray, forced: IntArray, bias: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Place and time every layer, one after the other, each in the earliest gap of the best device.
@@ -124,7 +124,9 @@ def schedule(
     return place, start, end
 
 
-def device_order(place: NDArray[np.int64], start: FloatArray, end: FloatArray, order: IntArray, m: int) -> list[list[int]]:
+def device_order(
+    place: NDArray[np.int64], start: FloatArray, end: FloatArray, order: IntArray, m: int
+) -> list[list[int]]:
     """(m,) layers of each device by start; ties by end, then by their place in `order`."""
     position = np.empty(len(order), dtype=np.int64)
     position[order] = np.arange(len(order))

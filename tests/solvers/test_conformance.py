@@ -50,7 +50,9 @@ def test_known_optimum_is_never_beaten_and_is_reached_by_exact_solvers(name: str
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("execution", SETTINGS, ids=lambda e: f"{e.staging}-{e.overlap}-{e.contention}-{e.memory}-{e.weights}")
+@pytest.mark.parametrize(
+    "execution", SETTINGS, ids=lambda e: f"{e.staging}-{e.overlap}-{e.contention}-{e.memory}-{e.weights}"
+)
 def test_every_plan_is_valid_under_every_setting(name: str, execution) -> None:
     instance = random_small(4, execution)
     result = solve(instance, name, time_limit=10, work_limit=5.0, workers=1)
@@ -119,7 +121,7 @@ def test_lexicographic_keeps_the_first_objective(name: str) -> None:
 
 
 def test_unknown_solver_and_objective_are_named() -> None:
-    with pytest.raises(UnsupportedError, match="cpsta.*cpsat"):
+    with pytest.raises(UnsupportedError, match=r"cpsta.*cpsat"):
         get_solver("cpsta")
     with pytest.raises(UnsupportedError, match="memory"):
         solve(load_bundled("tiny/hand"), "cpsat", objective="memory")

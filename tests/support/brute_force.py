@@ -80,6 +80,7 @@ class Network:
         self.seconds: dict[Node, float] = {}
         self.after: dict[Node, list[Node]] = {}
         self.route: dict[Node, tuple[int, int]] = {}
+        self.size: dict[Node, float] = {}
         self.bytes: dict[Node, float] = {}
         self.earliest: dict[Node, float] = {}
         self.reads_of: dict[int, list[Node]] = {i: [] for i in range(problem.n)}
@@ -118,7 +119,9 @@ class Network:
     def _move(self, node: Node, a: int, b: int, seconds: float, size: float) -> None:
         self._node(node, seconds)
         self.route[node] = (a, b)
-        self.bytes[node] = 0.0 if self.p.routes.zero_copy[a, b] else size
+        tensor = -1 if node[0] == "load" else node[1]
+        self.size[node] = size
+        self.bytes[node] = 0.0 if self.p.is_free(tensor, a, b) else size
 
     def _direct(self, k: int) -> None:
         problem, place, m = self.p, self.s.place, self.m
@@ -127,7 +130,11 @@ class Network:
         size, overlap = float(problem.size[k]), problem.execution.overlap
         if p < 0 and not problem.host:
             return
-        if p >= 0 and problem.output[k] and problem.host:
+        host_device = problem.host_device
+        at_host = home == host_device or (
+            host_device >= 0 and host_device in [place[i] for i in problem.readers[k]]
+        )
+        if p >= 0 and problem.output[k] and problem.host and not at_host:
             node = ("send", k, m)
             self._move(node, home, m, problem.move_seconds(k, home, m), size)
             self.after[node].append(("end", p))
@@ -377,8 +384,7 @@ class Network:
     def residents(self) -> list[tuple[int, float, Node, frozenset, tuple[int, int] | None]]:
         """(memory, bytes, node whose start begins it, nodes whose ends end it, kept pair) of section 5."""
         problem, place, m = self.p, self.s.place, self.m
-        memory, zero = problem.memory_of.tolist(), problem.routes.zero_copy
-        overlap, direct = problem.execution.overlap, problem.execution.staging == "direct"
+        memory, direct = problem.memory_of.tolist(), problem.execution.staging == "direct"
         found: list[tuple[int, float, Node, frozenset, tuple[int, int] | None]] = []
         for i, d in enumerate(place):
             held = float(problem.workspace[i])
@@ -386,39 +392,40 @@ class Network:
                 held += float(problem.weight_bytes[i])
             found.append((memory[d], held, ("start", i), frozenset({("end", i)}), None))
         for k, readers in enumerate(problem.readers):
-            p, size = int(problem.source[k]), float(problem.size[k])
+            p = int(problem.source[k])
+            home = place[p] if p >= 0 else m
+            moves = [n for n in self.route if n[0] != "load" and n[1] == k]
+            used = {n: self._users(n) for n in moves if n[0] != "write" and self.route[n][1] != m}
+            written = any(n[0] == "write" and not self._free(n) for n in moves)
+            shared = {n for n in used if self._free(n) and (p < 0 or not written)}
             if p >= 0:
-                home = place[p]
-                near = [
-                    i
-                    for i in readers
-                    if (place[i] == home and (direct or (k, home) in self.s.kept))
-                    or (direct and zero[home, place[i]])
-                ]
+                near = [i for i in readers if place[i] == home and (direct or (k, home) in self.s.kept)]
                 ends = {("end", p), *(("end", i) for i in near)}
+                ends |= {("end", i) for n in shared for i in used[n]}
                 ends |= {
-                    n for n in self.route if n[0] in ("send", "write") and n[1] == k and self.bytes_move(n)
+                    n for n in moves if self.route[n][0] in (home, m if home == problem.host_device else home)
                 }
                 pair = (k, home) if not direct and near else None
-                found.append((memory[home], size, ("start", p), frozenset(ends), pair))
-        for node, (a, d) in self.route.items():
-            if node[0] not in ("send", "read") or d == m or zero[a, d]:
-                continue
-            k = node[1]
-            here = [i for i in problem.readers[k] if place[i] == d]
-            if node[0] == "send":
-                requester, users, size, pair = self.first[k, d], here, float(problem.size[k]), None
-            else:
-                requester, size = node[2], problem.read_sizes[k, node[2]]
-                stays = (k, d) in self.s.kept
-                users, pair = (here, (k, d)) if stays else ([requester], None)
-            begin: Node = node if overlap else ("start", requester)
-            found.append((memory[d], size, begin, frozenset(("end", i) for i in users), pair))
+                found.append((memory[home], float(problem.size[k]), ("start", p), frozenset(ends), pair))
+            for n in used:
+                if n not in shared:
+                    d = self.route[n][1]
+                    requester = self.first[k, d] if n[0] == "send" else n[2]
+                    begin: Node = n if problem.execution.overlap else ("start", requester)
+                    kept = (k, d) if n[0] == "read" and (k, d) in self.s.kept else None
+                    ends = frozenset(("end", i) for i in used[n])
+                    found.append((memory[d], self.size[n], begin, ends, kept))
         return found
 
-    def bytes_move(self, node: Node) -> bool:
-        a, b = self.route[node]
-        return not self.p.routes.zero_copy[a, b]
+    def _free(self, node: Node) -> bool:
+        return self.p.is_free(node[1], *self.route[node])
+
+    def _users(self, node: Node) -> list[int]:
+        """The layers that use what a send or read brings to a device."""
+        k, d = node[1], self.route[node][1]
+        if node[0] == "read" and (k, d) not in self.s.kept:
+            return [node[2]]
+        return [i for i in self.p.readers[k] if self.s.place[i] == d]
 
     def _memory_too_full(self) -> list[State] | None:
         problem = self.p
@@ -616,7 +623,7 @@ def brute_force(problem: MappingProblem, *, max_states: int = 2_000_000) -> Best
 
 
 def judged(problem: MappingProblem, network: Network, value: float) -> Plan:
-    """The plan of a network, once `evaluate` and `check` have confirmed that it is valid and costs `value`."""
+    """The plan of a network, once `evaluate` and `check` have confirmed that it is valid at that `value`."""
     plan = network.plan()
     evaluation = evaluate(problem, plan)
     found = objective_value(problem.stages[0], evaluation.cost)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from ortools.sat.python import cp_model
 
-from dnnplan.costs.mapping import MappingProblem, rounded_down
+from dnnplan.costs.mapping import MappingProblem
+from dnnplan.costs.rounding import rounded_down
 from dnnplan.formulations.mapping.cpsat import constraints, direct, host, live
 from dnnplan.formulations.mapping.cpsat.extract import extract, hint
 from dnnplan.formulations.mapping.cpsat.objective import set_objective

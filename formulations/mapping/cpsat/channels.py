@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dnnplan.formulations.mapping.cpsat.variables import Literal, Move, Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Move, Variables
 
 
 def load_weights(v: Variables) -> None:
@@ -66,12 +66,12 @@ def one_transfer_at_a_time(v: Variables) -> None:
             v.model.add_no_overlap(rows)
 
 
-def _routes(v: Variables, move: Move) -> dict[int, list[tuple[Literal, ...]]]:
+def _routes(v: Variables, move: Move) -> dict[int, list[tuple[BoolVar, ...]]]:
     """{channel: literals under which the transfer takes it}; transfers of 0 ticks are not queued."""
     problem, m = v.problem, v.problem.m
-    found: dict[int, list[tuple[Literal, ...]]] = {}
+    found: dict[int, list[tuple[BoolVar, ...]]] = {}
 
-    def note(a: int, b: int, ticks: float, literals: tuple[Literal, ...]) -> None:
+    def note(a: int, b: int, ticks: float, literals: tuple[BoolVar, ...]) -> None:
         if ticks > 0 and math.isfinite(ticks):
             found.setdefault(int(problem.routes.channel[a, b]), []).append(literals)
 
@@ -80,7 +80,9 @@ def _routes(v: Variables, move: Move) -> dict[int, list[tuple[Literal, ...]]]:
             note(m, d, float(problem.load[move.layer, d]), (x,))
     elif move.kind == "read":
         for d, x in v.x[move.layer].items():
-            note(m, d, problem.read_seconds(move.tensor, d, problem.read_sizes[move.tensor, move.layer]), (x,))
+            note(
+                m, d, problem.read_seconds(move.tensor, d, problem.read_sizes[move.tensor, move.layer]), (x,)
+            )
     else:
         source = int(problem.source[move.tensor])
         senders = dict(v.x[source]) if source >= 0 else {m: v.always}
@@ -91,7 +93,7 @@ def _routes(v: Variables, move: Move) -> dict[int, list[tuple[Literal, ...]]]:
     return found
 
 
-def _receivers(v: Variables, move: Move) -> dict[int, tuple[Literal, ...]]:
+def _receivers(v: Variables, move: Move) -> dict[int, tuple[BoolVar, ...]]:
     """{end: literals under which a send or write goes there}."""
     if move.kind == "write":
         return {v.problem.m: ()}

@@ -5,6 +5,8 @@ Symbols: layers i, j; devices d; x[i,d] in {0,1}; s_i, e_i start and end; C make
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dnnplan.formulations.mapping.bounds import heads_and_tails
@@ -33,7 +35,7 @@ def durations_follow_devices(v: Variables) -> None:
 def colocated_layers_share_a_device(v: Variables) -> None:
     """x[i,d] = x[j,d] for i, j in one colocation group and every d."""
     for group in v.problem.colocate:
-        for i, j in zip(group, group[1:], strict=False):
+        for i, j in pairwise(group):
             for d in sorted(set(v.x[i]) | set(v.x[j])):
                 v.model.add(v.on(i, d) == v.on(j, d))
 
@@ -52,9 +54,13 @@ def devices_run_one_call_a_slot(v: Variables) -> None:
                 size = int(v.problem.duration[i, d])
                 if has_transfers_inside(v, i):
                     length = v.model.new_int_var(size, v.horizon, f"length_{i}_{d}")
-                    interval = v.model.new_optional_interval_var(v.start[i], length, v.end[i], v.x[i][d], f"run_{i}_{d}")
+                    interval = v.model.new_optional_interval_var(
+                        v.start[i], length, v.end[i], v.x[i][d], f"run_{i}_{d}"
+                    )
                 else:
-                    interval = v.model.new_optional_interval_var(v.start[i], size, v.end[i], v.x[i][d], f"run_{i}_{d}")
+                    interval = v.model.new_optional_interval_var(
+                        v.start[i], size, v.end[i], v.x[i][d], f"run_{i}_{d}"
+                    )
                 intervals.append(interval)
         slots = int(v.problem.slots[d])
         if slots == 1:

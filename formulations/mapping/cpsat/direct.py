@@ -10,7 +10,7 @@ import math
 from itertools import pairwise
 
 from dnnplan.formulations.mapping.cpsat.channels import load_weights, one_transfer_at_a_time
-from dnnplan.formulations.mapping.cpsat.variables import Literal, Move, Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, Variables
 
 
 def move_tensors(v: Variables) -> None:
@@ -34,7 +34,7 @@ def move_tensors(v: Variables) -> None:
     one_transfer_at_a_time(v)
 
 
-def _source_on(v: Variables, k: int) -> dict[int, Literal]:
+def _source_on(v: Variables, k: int) -> dict[int, BoolVar]:
     """{end: literal that the tensor starts there}: the producer's devices, or the host for an input."""
     i = int(v.problem.source[k])
     if i >= 0:
@@ -42,7 +42,7 @@ def _source_on(v: Variables, k: int) -> dict[int, Literal]:
     return {v.problem.m: v.always} if v.problem.host else {}
 
 
-def _earliest(v: Variables, k: int):  # noqa: ANN202
+def _earliest(v: Variables, k: int) -> Linear:
     """When the tensor exists where it starts."""
     i = int(v.problem.source[k])
     return v.end[i] if i >= 0 else int(v.problem.tensor_release[k])
@@ -54,7 +54,7 @@ def _stays(v: Variables, k: int, a: int, b: int) -> bool:
 
 
 def forbid_missing_routes(v: Variables, k: int) -> None:
-    """not (x[i,a] and x[j,b]) where no route leads from a to b."""
+    """Not (x[i,a] and x[j,b]) where no route leads from a to b."""
     for a, at in _source_on(v, k).items():
         for j in v.problem.readers[k]:
             for b, reads in v.x[j].items():
@@ -85,7 +85,9 @@ def readers_wait_for_send(v: Variables, k: int) -> None:
             least = min(finite.values()) if len(finite) == len(delays) else 0
             stays = [source[a] for a in source if a not in delays]
             if least > 0:
-                v.model.add(v.start[j] >= _earliest(v, k) + least).only_enforce_if(reads, *(~s for s in stays))
+                v.model.add(v.start[j] >= _earliest(v, k) + least).only_enforce_if(
+                    reads, *(~s for s in stays)
+                )
             for a, c in finite.items():
                 if c > least:
                     v.model.add(v.start[j] >= _earliest(v, k) + c).only_enforce_if(reads, source[a])
@@ -157,7 +159,7 @@ def first_reader_receives(v: Variables, k: int) -> None:
     for c[k,a,b] if x[i,a]; a reader j' /= j on b starts when the receiving of j has ended.
     """
     problem, source = v.problem, _source_on(v, k)
-    pays: dict[int, Literal] = {}
+    pays: dict[int, BoolVar] = {}
     moves: dict[int, Move] = {}
     for j in problem.readers[k]:
         pays[j] = v.flag(f"pay_{k}_{j}")
@@ -184,16 +186,18 @@ def first_reader_receives(v: Variables, k: int) -> None:
             for other in readers:
                 if other != j:
                     v.model.add_implication(here[j], ~here[other])
-                    v.model.add(v.start[other] >= receiving_ends(v, j)).only_enforce_if(here[j], v.x[other][b])
+                    v.model.add(v.start[other] >= receiving_ends(v, j)).only_enforce_if(
+                        here[j], v.x[other][b]
+                    )
 
 
-def _both(v: Variables, a: Literal, b: Literal) -> Literal:
+def _both(v: Variables, a: BoolVar, b: BoolVar) -> BoolVar:
     both = v.flag("")
     v.model.add_multiplication_equality(both, [a, b])
     return both
 
 
-def receiving_ends(v: Variables, j: int):  # noqa: ANN201
+def receiving_ends(v: Variables, j: int) -> Linear:
     """When the receiving phase of the call of layer j has ended."""
     key = ("received", j)
     if key not in v.extra:

@@ -28,7 +28,9 @@ def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
         order[place[i]].append(i)
     pinned = None
     if v.pin and problem.execution.weights == "choice":
-        pinned = [sorted(w for (w, e), pin in v.pin.items() if e == d and value(pin)) for d in range(problem.m)]
+        pinned = [
+            sorted(w for (w, e), pin in v.pin.items() if e == d and value(pin)) for d in range(problem.m)
+        ]
     kept = None
     if v.keep and v.live:
         kept = sorted((k, d) for (k, d), keep in v.keep.items() if value(keep))
@@ -41,10 +43,12 @@ def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
                 channels.setdefault(problem.routes.channels[channel], []).append(name)
     not_before: dict[str, float] = {}
     if v.live:
-        tick = float(v.problem.tick or 1.0)
+        tick = v.tick
         not_before = {problem.layers[i]: starts[i] * tick for i in range(problem.n)}
         if problem.execution.overlap:
-            not_before |= {name: start * tick for start, _, name, _ in transfers if not name.startswith("load ")}
+            not_before |= {
+                name: start * tick for start, _, name, _ in transfers if not name.startswith("load ")
+            }
     return dataclasses.replace(decisions, transfer_order=channels, not_before=not_before)
 
 
@@ -109,7 +113,7 @@ def _hint_moves(v: Variables, evaluation: Evaluation) -> None:
     """Hint the transfers: those of the plan where it has them, absent at time 0 otherwise."""
     booked = {}
     for t in evaluation.transfers:
-        if t.kind == "load" or t.kind == "read":
+        if t.kind in ("load", "read"):
             booked[t.kind, t.tensor, t.call] = t
         elif t.kind == "write" or v.problem.execution.overlap or t.target == v.problem.m:
             booked[t.kind, t.tensor, t.target] = t
@@ -117,7 +121,8 @@ def _hint_moves(v: Variables, evaluation: Evaluation) -> None:
             booked[t.kind, t.tensor, t.call] = t
     for move in v.moves:
         by_layer = move.kind in ("load", "read") or move.device == -1
-        t = booked.get((move.kind, move.tensor, move.layer if by_layer else move.device))
-        v.model.add_hint(move.present, int(t is not None))
-        v.model.add_hint(move.start, int(t.start) if t else 0)
-        v.model.add_hint(move.end, int(t.end) if t else 0)
+        key = (move.kind, move.tensor, move.layer if by_layer else move.device)
+        found = booked.get(key)
+        v.model.add_hint(move.present, int(found is not None))
+        v.model.add_hint(move.start, int(found.start) if found else 0)
+        v.model.add_hint(move.end, int(found.end) if found else 0)

@@ -10,7 +10,7 @@ import math
 
 from dnnplan.formulations.mapping.cpsat.channels import load_weights, one_transfer_at_a_time
 from dnnplan.formulations.mapping.cpsat.direct import calls_last, new_move, receiving_ends
-from dnnplan.formulations.mapping.cpsat.variables import Literal, Move, Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Move, Variables
 
 
 def move_tensors(v: Variables) -> None:
@@ -38,8 +38,8 @@ def _decide_what_is_kept(v: Variables, k: int) -> None:
         v.keep[k, d] = v.flag(f"keep_{k}_{d}") if v.live else v.always
 
 
-def _made_on(v: Variables, k: int, d: int) -> Literal:
-    """Literal: tensor k is made on device d (never, for inputs)."""
+def _made_on(v: Variables, k: int, d: int) -> BoolVar:
+    """BoolVar: tensor k is made on device d (never, for inputs)."""
     i = int(v.problem.source[k])
     return v.on(i, d) if i >= 0 else v.never
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dnnplan.formulations.mapping.cpsat.direct import _stays
-from dnnplan.formulations.mapping.cpsat.variables import Literal, Move, Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Move, Variables
 
 
 class _Demands:
@@ -15,7 +15,7 @@ class _Demands:
         self.v = v
         self.rows: dict[int, list[tuple[object, int]]] = {}
 
-    def add(self, device: int, span: tuple[object, object], size: float, present: list[Literal]) -> None:
+    def add(self, device: int, span: tuple[object, object], size: float, present: list[BoolVar]) -> None:
         """`size` bytes in the memory of `device` from span[0] to span[1] if all of `present` hold."""
         v = self.v
         if int(size) <= 0:
@@ -58,7 +58,9 @@ def memory_fits_at_every_moment(v: Variables) -> None:
     for memory, rows in demands.rows.items():
         capacity = float(v.problem.capacity[memory])
         if math.isfinite(capacity):
-            v.model.add_cumulative([interval for interval, _ in rows], [size for _, size in rows], int(capacity))
+            v.model.add_cumulative(
+                [interval for interval, _ in rows], [size for _, size in rows], int(capacity)
+            )
 
 
 def _moves(v: Variables, k: int) -> list[Move]:
@@ -115,7 +117,7 @@ def _sent_copies(v: Variables, demands: _Demands, k: int) -> None:
             demands.add(b, (begin, until), float(problem.size[k]), present)
 
 
-def _not_free(v: Variables, k: int, b: int) -> list[Literal]:
+def _not_free(v: Variables, k: int, b: int) -> list[BoolVar]:
     """Literals under which the send to b makes a second copy: not where it is zero-copy."""
     problem = v.problem
     i = int(problem.source[k])
@@ -134,7 +136,9 @@ def _read_copies(v: Variables, demands: _Demands, k: int) -> None:
             source = int(problem.source[k])
             if source < 0 and problem.is_free(k, problem.m, b):
                 continue
-            elsewhere = [~at for a, at in v.x[source].items() if _through_host(v, k, a, b)] if source >= 0 else []
+            elsewhere = (
+                [~at for a, at in v.x[source].items() if _through_host(v, k, a, b)] if source >= 0 else []
+            )
             until = v.time("")
             v.model.add(until >= v.end[move.layer]).only_enforce_if(move.present, x)
             for j in problem.readers[k]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 from dnnplan.costs.mapping import ROUNDING
-from dnnplan.formulations.mapping.cpsat.variables import Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, Variables
 from dnnplan.instances import UnsupportedError
 
 OBJECTIVES = ("latency", "energy", "traffic", "weighted_completion", "tardiness")
 RESOLUTION = 2.0**36
-Terms = list[tuple[float, object]]
+Terms: TypeAlias = list[tuple[float, Linear]]
 
 
 def set_objective(v: Variables) -> None:
@@ -27,10 +29,10 @@ def set_objective(v: Variables) -> None:
             _limit(v, expression(v, name), limit)
         elif name == "deadline":
             for job, completion in zip(v.problem.jobs, v.completion, strict=True):
-                v.model.add(completion <= math.floor(job.release + limit / v.problem.tick + 1))
+                v.model.add(completion <= math.floor(job.release + limit / v.tick + 1))
     stage = v.problem.stages[0]
     if stage == (("latency", 1.0),):
-        v.unit = float(v.problem.tick)
+        v.unit = v.tick
         v.model.minimize(v.makespan)
         return
     terms = [(weight * factor, item) for name, weight in stage for factor, item in expression(v, name)]
@@ -40,7 +42,7 @@ def set_objective(v: Variables) -> None:
 
 def expression(v: Variables, name: str) -> Terms:
     """An objective as (coefficient, integer expression >= 0) pairs; coefficients are >= 0."""
-    tick = float(v.problem.tick)
+    tick = v.tick
     if name == "latency":
         return [(tick, v.makespan)]
     if name == "energy":
@@ -61,8 +63,8 @@ def expression(v: Variables, name: str) -> Terms:
 
 
 def _energy(v: Variables) -> Terms:
-    """sum e[i,d] x[i,d] + energy per byte of what moves + idle power x (C - compute) of each device."""
-    problem, tick = v.problem, float(v.problem.tick)
+    """Sum e[i,d] x[i,d] + energy per byte of what moves + idle power x (C - compute) of each device."""
+    problem, tick = v.problem, v.tick
     terms: Terms = [(float(problem.energy[i, d]), x) for i, row in enumerate(v.x) for d, x in row.items()]
     for d in range(problem.m):
         power = float(problem.idle_power[d])
@@ -78,7 +80,7 @@ def _energy(v: Variables) -> Terms:
     return terms
 
 
-def _moved(v: Variables, price) -> Terms:  # noqa: ANN001
+def _moved(v: Variables, price: Callable[[int, int], float]) -> Terms:
     """Bytes of every transfer times price(from, to); one Boolean for each route that a transfer may take."""
     problem, m = v.problem, v.problem.m
     terms: Terms = []
@@ -101,7 +103,7 @@ def _moved(v: Variables, price) -> Terms:  # noqa: ANN001
     return terms
 
 
-def _sends(v: Variables, move):  # noqa: ANN001, ANN202
+def _sends(v: Variables, move: Move) -> list[tuple[int, int, tuple[BoolVar, ...]]]:
     problem, m = v.problem, v.problem.m
     source = int(problem.source[move.tensor])
     senders = dict(v.x[source]) if source >= 0 else {m: None}
@@ -119,12 +121,11 @@ def _unit(v: Variables, terms: Terms) -> float:
     return largest / RESOLUTION if largest > 0 else 1.0
 
 
-def _is_time(item: object) -> bool:
-    proto = item.proto  # type: ignore[attr-defined]
-    return int(list(proto.domain)[-1]) > 1
+def _is_time(item: Linear) -> bool:
+    return int(list(item.proto.domain)[-1]) > 1
 
 
-def _rounded(terms: Terms, unit: float):  # noqa: ANN202
+def _rounded(terms: Terms, unit: float) -> Linear:
     return sum(math.floor(factor / unit) * item for factor, item in terms)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ortools.sat.python import cp_model
 
 from dnnplan.costs.mapping import MappingProblem
 
-Literal = cp_model.IntVar
-Linear = Any
+BoolVar: TypeAlias = cp_model.IntVar
+Linear: TypeAlias = Any
 
 
 @dataclass(eq=False)
@@ -26,7 +26,7 @@ class Move:
     tensor: int
     device: int
     layer: int
-    present: Literal
+    present: BoolVar
     start: Linear
     end: Linear
 
@@ -61,34 +61,39 @@ class Variables:
     original: MappingProblem
     model: cp_model.CpModel
     horizon: int
-    x: list[dict[int, Literal]]
+    x: list[dict[int, BoolVar]]
     start: list[cp_model.IntVar]
     end: list[cp_model.IntVar]
     makespan: cp_model.IntVar
     completion: list[cp_model.IntVar]
     work: list[Linear] = field(default_factory=list)
     busy: list[list[Linear]] = field(default_factory=list)
-    pin: dict[tuple[int, int], Literal] = field(default_factory=dict)
-    keep: dict[tuple[int, int], Literal] = field(default_factory=dict)
+    pin: dict[tuple[int, int], BoolVar] = field(default_factory=dict)
+    keep: dict[tuple[int, int], BoolVar] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     extra: dict[tuple[str, int], Any] = field(default_factory=dict)
     unit: float = 1.0
 
     @property
-    def never(self) -> Literal:
+    def tick(self) -> float:
+        """Seconds in a tick."""
+        return self.problem.tick if self.problem.tick is not None else 1.0
+
+    @property
+    def never(self) -> BoolVar:
         """The constant 0 as a literal."""
         return self.model.new_constant(0)
 
     @property
-    def always(self) -> Literal:
+    def always(self) -> BoolVar:
         """The constant 1 as a literal."""
         return self.model.new_constant(1)
 
-    def on(self, layer: int, device: int) -> Literal:
+    def on(self, layer: int, device: int) -> BoolVar:
         """x[layer, device], the constant 0 where the layer cannot run."""
-        return self.x[layer].get(device) if device in self.x[layer] else self.never  # type: ignore[return-value]
+        return self.x[layer].get(device) if device in self.x[layer] else self.never
 
-    def pin_of(self, layer: int, device: int) -> Literal:
+    def pin_of(self, layer: int, device: int) -> BoolVar:
         """pin[w, d] of the weights of a layer; created at first use where weights are a choice."""
         if self.problem.execution.weights == "streamed":
             return self.never
@@ -101,7 +106,7 @@ class Variables:
         """Devices on which one of the layers may run."""
         return sorted({d for i in layers for d in self.x[i]})
 
-    def flag(self, name: str) -> Literal:
+    def flag(self, name: str) -> BoolVar:
         """A new Boolean."""
         return self.model.new_bool_var(name)
 
@@ -158,7 +163,9 @@ def _horizon(problem: MappingProblem) -> int:
     ends = range(problem.m + 1)
     for k, readers in enumerate(problem.readers):
         times = [problem.move_seconds(k, a, b) for a in ends for b in ends]
-        reads = [problem.read_seconds(k, d, problem.read_sizes[k, i]) for i in readers for d in range(problem.m)]
+        reads = [
+            problem.read_seconds(k, d, problem.read_sizes[k, i]) for i in readers for d in range(problem.m)
+        ]
         slowest = max((v for v in times + reads if math.isfinite(v)), default=0.0)
         total += slowest * (len(readers) + 2)
     return int(total) + 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pulp
 
 from dnnplan.costs.mapping import MappingProblem
-from dnnplan.formulations.mapping.milp import constraints, memory, transfers
+from dnnplan.formulations.mapping.milp import channels, constraints, direct, host, memory
 from dnnplan.formulations.mapping.milp.extract import Values, extract
 from dnnplan.formulations.mapping.milp.objective import OBJECTIVES, minimise
 from dnnplan.formulations.mapping.milp.variables import BuildStoppedError, Variables, create_variables
@@ -89,29 +89,29 @@ def build(
     constraints.products_of_placements(v)
     constraints.one_call_a_slot(v)
     if problem.execution.staging == "direct":
-        transfers.tensors_are_sent(v)
+        direct.tensors_are_sent(v)
     else:
-        transfers.tensors_go_through_the_host(v)
-    transfers.weights_are_loaded(v)
+        host.tensors_go_through_the_host(v)
+    channels.weights_are_loaded(v)
     memory.weights_fit(v)
     if v.overlap:
         constraints.calls_compute_while_they_load(v)
     else:
         constraints.calls_run_their_steps(v)
     if problem.execution.staging == "direct":
-        transfers.sends_start_when_tensors_are_there(v)
-        transfers.readers_wait_for_sends(v)
+        direct.sends_start_when_tensors_are_there(v)
+        direct.readers_wait_for_sends(v)
     else:
         if v.overlap:
-            transfers.host_transfers_start_in_turn(v)
-        transfers.readers_wait_for_reads(v)
+            host.host_transfers_start_in_turn(v)
+        host.readers_wait_for_reads(v)
     constraints.precedences_hold(v)
     constraints.jobs_complete(v)
     constraints.makespan_covers_load(v)
     constraints.times_follow_critical_paths(v)
     if v.contended:
-        transfers.one_transfer_a_channel(v)
-        transfers.makespan_covers_channels(v)
+        channels.one_transfer_a_channel(v)
+        channels.makespan_covers_channels(v)
     memory.memories_hold_what_is_resident(v)
     unit = minimise(v, cutoff)
     memory.events_are_ordered(v)

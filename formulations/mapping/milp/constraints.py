@@ -1,4 +1,4 @@
-"""Constraints on layers and devices; those on tensors are in `transfers`, those on memory in `memory`.
+"""Constraints on layers and devices; on tensors: `direct` and `host`; on memory: `memory`.
 
 Symbols: layers i, j; devices d, e; x[i,d] in {0,1}; s_i, e_i start and end of the call of i; C makespan;
 t[i,d] compute time; M a number that makes a row idle, the smallest that the windows of the times involved
@@ -12,7 +12,8 @@ from itertools import combinations, pairwise
 import pulp
 
 from dnnplan.formulations.mapping.bounds import heads_and_tails, least_duration
-from dnnplan.formulations.mapping.milp.variables import LIMIT_TOLERANCE, Linear, Move, Variables
+from dnnplan.formulations.mapping.milp.variables import Linear, Move, Variables
+from dnnplan.formulations.mapping.milp.windows import LIMIT_TOLERANCE
 
 
 def one_device_each(v: Variables) -> None:

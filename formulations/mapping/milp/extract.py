@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnnplan.costs import Evaluation, MappingProblem, encode, evaluate
-from dnnplan.formulations.mapping.milp.memory import Event, Lifetime, Residency
-from dnnplan.formulations.mapping.milp.variables import Linear, Move, Variables
+from dnnplan.formulations.mapping.milp.residency import Event, Lifetime, Residency
+from dnnplan.formulations.mapping.milp.variables import Linear, Move, Option, Variables
 from dnnplan.instances import Plan, PlanError
 from dnnplan.instances.plan import load_id, read_id, send_id, write_id
 
@@ -187,7 +187,16 @@ def with_delays(v: Variables, values: Values, plan: Plan) -> Plan | None:
 
 
 def _happens(values: Values, event: Event) -> bool:
-    return event.move is None or any(values.holds(o.use) for o in event.move.options if o.bytes > 0)
+    """Whether the moment of an event is one of the plan."""
+    return event.move is None or any(
+        values.holds(o.use) for o in event.move.options if not _unbooked(event, o)
+    )
+
+
+def _unbooked(event: Event, option: Option) -> bool:
+    """Zero-copy sends bring no copy; zero-copy reads may."""
+    assert event.move is not None
+    return option.free and event.move.kind == "send"
 
 
 class _Moments:
@@ -195,7 +204,9 @@ class _Moments:
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
-        self.transfers = {t.name(evaluation.graph): t for t in evaluation.transfers}
+        self.transfers = {
+            t.name(evaluation.graph): t for t in (*evaluation.transfers, *evaluation.times.free)
+        }
 
     def begin(self, name: str) -> float:
         known = self.evaluation.starts.get(name)

@@ -7,54 +7,13 @@ an item counts at an event if it began before it (or with it) and is not over. M
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import pulp
 
-from dnnplan.formulations.mapping.milp.variables import LIMIT_TOLERANCE, Linear, Move, Variables
-
-
-@dataclass(eq=False)
-class Event:
-    """The start of the call of `layer`, or of `move`: the moments at which something becomes resident."""
-
-    number: int
-    time: Linear
-    layer: int = -1
-    move: Move | None = None
-
-
-@dataclass(eq=False)
-class Lifetime:
-    """Items that become resident with one event and leave together, when the last of `ends` has passed.
-
-    Parameters
-    ----------
-    items
-        (memory, scaled bytes, 1 if it is there).
-    ends
-        (layer whose call, or move, that ends it; 1 if it counts), `over` a moment at or after all that count.
-    """
-
-    number: int
-    event: Event
-    items: list[tuple[int, float, Linear]]
-    ends: list[tuple[int | Move, Linear]] = field(default_factory=list)
-    over: Linear = None
-
-
-@dataclass(eq=False)
-class Residency:
-    """All events and lifetimes.
-
-    `first[u, v]` = 1: event u is not after v; `gone[a, v]` = 1: lifetime a is over at v.
-    """
-
-    events: list[Event] = field(default_factory=list)
-    lifetimes: list[Lifetime] = field(default_factory=list)
-    first: dict[tuple[int, int], Linear] = field(default_factory=dict)
-    gone: dict[tuple[int, int], pulp.LpVariable] = field(default_factory=dict)
+from dnnplan.formulations.mapping.milp.residency import Event, Lifetime, Residency, residency_of
+from dnnplan.formulations.mapping.milp.variables import Linear, Variables
+from dnnplan.formulations.mapping.milp.windows import LIMIT_TOLERANCE
 
 
 def weights_fit(v: Variables) -> None:
@@ -234,106 +193,3 @@ def events_are_ordered(v: Variables) -> None:
             for (f, g), k in zip(pairs, known, strict=True):
                 terms.append(k if k is not None else int(_follows(v, f, g)))
             v.add(pulp.lpSum(terms) <= 2)
-
-
-# -- what is resident ------------------------------------------------------------------------------------
-
-
-def residency_of(v: Variables) -> Residency:
-    """Events and lifetimes of docs/cost-model.md, 5; made once."""
-    if v.residency is None:
-        v.residency = Residency()
-        for i in range(v.problem.n):
-            v.residency.events.append(Event(i, v.start[i], layer=i))
-        for i in range(v.problem.n):
-            _call_lives(v, v.residency, i)
-        for k in range(len(v.problem.tensors)):
-            v.pause()
-            if v.problem.source[k] >= 0 and v.problem.size[k] > 0:
-                _product_lives(v, v.residency, k)
-        for move in v.moves:
-            if move.kind in ("send", "read") and move.target != v.problem.m:
-                _copy_lives(v, v.residency, move)
-    residency: Residency = v.residency
-    return residency
-
-
-def _life(
-    v: Variables, residency: Residency, event: Event, items: list[tuple[int, float, Linear]]
-) -> Lifetime:
-    life = Lifetime(len(residency.lifetimes), event, items)
-    residency.lifetimes.append(life)
-    return life
-
-
-def _close(v: Variables, life: Lifetime) -> None:
-    """Let over >= end - M (1 - counts) for all ends."""
-    if len(life.ends) == 1 and isinstance(life.ends[0][0], int):
-        life.over = v.end[life.ends[0][0]]
-        return
-    life.over = v.time(f"over_{life.number}")
-    for end, counts in life.ends:
-        moment = v.end[end] if isinstance(end, int) else end.end
-        v.add(life.over >= moment - v.horizon * (1 - counts))
-
-
-def _call_lives(v: Variables, residency: Residency, i: int) -> None:
-    """While a call runs: workspace and unpinned weights."""
-    problem, items = v.problem, []
-    for d, x in v.x[i].items():
-        memory = int(problem.memory_of[d])
-        if problem.workspace[i] > 0:
-            items.append((memory, float(problem.workspace[i]) / v.byte, x))
-        if (i, d) in v.load:
-            items.append((memory, float(problem.weight_bytes[i]) / v.byte, v.load[i, d]))
-    if items:
-        life = _life(v, residency, residency.events[i], items)
-        life.ends.append((i, 1))
-        _close(v, life)
-
-
-def _product_lives(v: Variables, residency: Residency, k: int) -> None:
-    """A tensor where it is produced: until its call, its transfers away and its readers there have ended."""
-    problem, p = v.problem, int(v.problem.source[k])
-    direct = problem.execution.staging == "direct"
-    size = float(problem.size[k]) / v.byte
-    life = _life(
-        v, residency, residency.events[p], [(int(problem.memory_of[d]), size, x) for d, x in v.x[p].items()]
-    )
-    life.ends.append((p, 1))
-    for move in v.moves:
-        if move.tensor == k and move.kind in ("send", "write"):
-            away = [o.use for o in move.options if not v.free(o.source, o.target)]
-            if away:
-                life.ends.append((move, pulp.lpSum(away)))
-    for j in problem.readers[k]:
-        for (d, e), use in v.both[p, j].items():
-            if direct and d != e and v.free(d, e):
-                life.ends.append((j, use))
-            elif d == e:
-                life.ends.append((j, use if direct else use + v.kept(k, d) - 1))
-    _close(v, life)
-
-
-def _copy_lives(v: Variables, residency: Residency, move: Move) -> None:
-    """A tensor where it was moved to: until its last reader there has ended, or the call that read it."""
-    problem, k = v.problem, move.tensor
-    size = float(problem.size[k] if move.kind == "send" else problem.read_sizes[k, move.layer]) / v.byte
-    options = [o for o in move.options if o.target < problem.m and not v.free(o.source, o.target)]
-    if not options or size == 0:
-        return
-    if v.overlap:
-        event = Event(len(residency.events), move.begin, move=move)
-        residency.events.append(event)
-    else:
-        event = residency.events[move.layer]
-    life = _life(v, residency, event, [(int(problem.memory_of[o.target]), size, o.use) for o in options])
-    if move.layer >= 0:
-        life.ends.append((move.layer, 1))
-    for j in problem.readers[k]:
-        for e in sorted({o.target for o in options}):
-            if j != move.layer and e in v.x[j]:
-                stays = 1 if move.kind == "send" else v.kept(k, e)
-                counts = v.x[j][e] if move.layer < 0 else v.x[j][e] + move.to(e) + stays - 2
-                life.ends.append((j, counts))
-    _close(v, life)

@@ -5,13 +5,8 @@ from __future__ import annotations
 import pulp
 
 from dnnplan.formulations.mapping.milp.memory import peaks_are_at_most
-from dnnplan.formulations.mapping.milp.variables import (
-    LIMIT_TOLERANCE,
-    SCALED,
-    Linear,
-    Variables,
-    power_of_two,
-)
+from dnnplan.formulations.mapping.milp.variables import SCALED, Linear, Variables
+from dnnplan.formulations.mapping.milp.windows import LIMIT_TOLERANCE, power_of_two
 from dnnplan.instances import UnsupportedError
 
 CUTOFF_TOLERANCE = 1e-9

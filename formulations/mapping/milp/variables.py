@@ -8,7 +8,7 @@ hours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,11 @@ import pulp
 
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.formulations.mapping.bounds import heads_and_tails
+from dnnplan.formulations.mapping.milp.windows import ancestors_of, power_of_two, serial_horizon
 from dnnplan.instances import SolverError
 
 Linear = Any
 SCALED = 256.0
-LIMIT_TOLERANCE = 1e-6
 
 
 class BuildStoppedError(SolverError):
@@ -29,7 +29,10 @@ class BuildStoppedError(SolverError):
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way in which a transfer may happen: between which ends, in `seconds` (scaled), if `use` is 1."""
+    """One way in which a transfer may happen: between which ends, in `seconds` (scaled), if `use` is 1.
+
+    `free` options are zero-copy: they take no time and move no bytes.
+    """
 
     source: int
     target: int
@@ -37,6 +40,7 @@ class Option:
     seconds: float
     bytes: float
     channel: int
+    free: bool
 
 
 @dataclass(eq=False)
@@ -209,10 +213,6 @@ class Variables:
         """Whether layer i has to end before layer j starts, in every plan."""
         return bool(self.ancestors[j] >> i & 1)
 
-    def free(self, a: int, b: int) -> bool:
-        """Whether moves from a to b are zero-copy (a table may still give them a time)."""
-        return bool(self.problem.routes.zero_copy[a, b])
-
     def work(self, layer: int) -> Linear:
         """Compute time of a layer: sum_d t[i,d] x[i,d]."""
         return pulp.lpSum(self.scaled(self.problem.duration[layer, d]) * x for d, x in self.x[layer].items())
@@ -221,11 +221,11 @@ class Variables:
         """keep[k, d], or 1."""
         return self.keep.get((tensor, device), 1)
 
-    def option(self, ends: tuple[int, int], use: Linear, seconds: float, size: float) -> Option:
-        """An option of a move; `seconds` and `size` as in the problem."""
-        free = self.free(*ends)
+    def option(self, tensor: int, ends: tuple[int, int], use: Linear, seconds: float, size: float) -> Option:
+        """An option of a move (tensor -1: weights); `seconds` and `size` as in the problem."""
+        free = self.problem.is_free(tensor, *ends)
         channel = int(self.problem.routes.channel[ends])
-        return Option(ends[0], ends[1], use, self.scaled(seconds), 0.0 if free else size, channel)
+        return Option(ends[0], ends[1], use, self.scaled(seconds), 0.0 if free else size, channel, free)
 
 
 def create_variables(
@@ -266,50 +266,3 @@ def create_variables(
     v.completion = [v.time(f"completion_{j}", v.scaled(job.release)) for j, job in enumerate(problem.jobs)]
     v.makespan = v.time("makespan")
     return v
-
-
-def power_of_two(value: float) -> float:
-    """The power of two next to a value."""
-    return float(2.0 ** math.floor(math.log2(value))) if 0 < value < math.inf else 1.0
-
-
-def serial_horizon(problem: MappingProblem) -> float:
-    """Seconds in which everything can be done one after the other, each in its slowest way."""
-
-    def slowest(values: Sequence[float]) -> float:
-        return max((float(t) for t in values if math.isfinite(t)), default=0.0)
-
-    total = float(problem.release.max(initial=0.0)) + float(problem.tensor_release.max(initial=0.0))
-    total += sum(slowest(row) for row in problem.duration.tolist())
-    total += sum(slowest(row) for row in problem.load.tolist())
-    ends = range(problem.m + 1)
-    for k, readers in enumerate(problem.readers):
-        times = [problem.move_seconds(k, a, b) for a in ends for b in ends]
-        sizes = {problem.read_sizes[k, i] for i in readers}
-        times += [problem.read_seconds(k, d, size) for size in sorted(sizes) for d in range(problem.m)]
-        total += (len(readers) + 2) * slowest(times)
-    return total * (1 + LIMIT_TOLERANCE) or 1.0
-
-
-def ancestors_of(problem: MappingProblem) -> list[int]:
-    """For each layer, the layers that have to end before it starts, as a set of bits."""
-    members: dict[int, int] = {}
-    for i, job in enumerate(problem.job_of.tolist()):
-        members[job] = members.get(job, 0) | 1 << i
-    before_job: dict[int, list[int]] = {}
-    for before, after in problem.precedences:
-        before_job.setdefault(after, []).append(before)
-    found = [0] * problem.n
-    for i in problem.topological:
-        bits = 0
-        for k in problem.inputs[i]:
-            p = int(problem.source[k])
-            if p >= 0:
-                bits |= found[p] | 1 << p
-        for job in before_job.get(int(problem.job_of[i]), ()):
-            bits |= members.get(job, 0)
-            for j in range(problem.n):
-                if members.get(job, 0) >> j & 1:
-                    bits |= found[j]
-        found[i] = bits
-    return found

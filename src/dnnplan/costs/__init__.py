@@ -2,6 +2,17 @@
 
 from dnnplan.costs.decisions import Decisions, decisions_of, decode, encode, to_plan
 from dnnplan.costs.evaluate import Evaluation, evaluate
-from dnnplan.costs.mapping import MappingProblem, mapping_problem
+from dnnplan.costs.mapping import MappingProblem
+from dnnplan.costs.resolve import mapping_problem
 
-__all__ = ["Decisions", "Evaluation", "MappingProblem", "decisions_of", "decode", "encode", "evaluate", "mapping_problem", "to_plan"]
+__all__ = [
+    "Decisions",
+    "Evaluation",
+    "MappingProblem",
+    "decisions_of",
+    "decode",
+    "encode",
+    "evaluate",
+    "mapping_problem",
+    "to_plan",
+]

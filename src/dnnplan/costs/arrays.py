@@ -88,8 +88,10 @@ def arrays_of(problem: MappingProblem) -> Arrays:
         per_byte=per_byte,
         row=row,
         table=table,
-        lanes=np.where(problem.slots > MAX_LANES, 0, problem.slots),
+        lanes=np.where((problem.slots > MAX_LANES) | (problem.slots >= max(problem.n, 2)), 0, problem.slots),
         release=problem.release,
         weight=problem.weight_bytes if limited else np.zeros(problem.n),
-        room=np.minimum(problem.weight_capacity, problem.capacity[problem.memory_of]) if limited else np.full(m, np.inf),
+        room=np.minimum(problem.weight_capacity, problem.capacity[problem.memory_of])
+        if limited
+        else np.full(m, np.inf),
     )

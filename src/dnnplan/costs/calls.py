@@ -88,7 +88,9 @@ def call_graph(problem: MappingProblem, decisions: Decisions) -> CallGraph:
         produced = [problem.outputs[i] for i in order]
         reader_calls = [tuple(call_of[i] for i in readers) for readers in problem.readers]
     else:
-        compute = [float(sum(duration[i, d] for i in layers)) for layers, d in zip(calls, device, strict=True)]
+        compute = [
+            float(sum(duration[i, d] for i in layers)) for layers, d in zip(calls, device, strict=True)
+        ]
         inputs, produced, reader_calls = _outside(problem, calls, call_of)
     source = problem.source.tolist()
     return CallGraph(
@@ -107,7 +109,9 @@ def call_graph(problem: MappingProblem, decisions: Decisions) -> CallGraph:
     )
 
 
-def _loads(problem: MappingProblem, decisions: Decisions, device: list[int]) -> tuple[list[float], list[float]]:
+def _loads(
+    problem: MappingProblem, decisions: Decisions, device: list[int]
+) -> tuple[list[float], list[float]]:
     """Seconds and bytes of the weights that each call has to load."""
     count = len(decisions.calls)
     seconds, sizes = [0.0] * count, [0.0] * count

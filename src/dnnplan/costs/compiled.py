@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from pathlib import Path
 from typing import Any
 
-_ready: set[str] = set()
+_compiled: dict[Callable[..., Any], Any] = {}
 
 
-@cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by numba; compiled code is cached on disk."""
-    import numba  # noqa: PLC0415
+    """The function compiled by numba at its first call; compiled code is cached on disk."""
+    if function not in _compiled:
+        import numba
 
-    _ready.add(function.__name__)
-    return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+        _compiled[function] = numba.njit(cache=True)(function)
+    return _compiled[function]  # type: ignore[no-any-return]
 
 
 def is_ready(function: Callable[..., Any]) -> bool:
-    """Whether this process has already asked for the compiled form of a function."""
-    return function.__name__ in _ready
+    """Whether the compiled form has run in this process, so that a call costs nothing extra."""
+    return function in _compiled and bool(_compiled[function].signatures)
+
+
+def is_cached(dispatcher: Any) -> bool:
+    """Whether compiled code of a numba function lies on disk, so that the first call takes no seconds."""
+    folder = Path(dispatcher.stats.cache_path)
+    return any(folder.glob(f"*.{dispatcher.py_func.__name__}-*.nbi"))

@@ -52,16 +52,14 @@ def _roofline(model: Model, device: Device, memory: Memory | None, batch: int) -
     default = device.efficiency.get("*", 1.0)
     flops = np.array([layer.flops for layer in model.layers], dtype=float) * batch
     efficiency = np.array([device.efficiency.get(layer.op, default) for layer in model.layers])
-    if peak is None:
-        compute = np.where(flops > 0, np.inf, 0.0)
-    else:
-        compute = flops / (peak * efficiency)
+    compute = np.where(flops > 0, np.inf, 0.0) if peak is None else flops / (peak * efficiency)
     if memory is None or memory.bandwidth is None:
         return compute + device.overhead
     touched = bytes_touched(model)
     weights = np.array([layer.weight_bytes for layer in model.layers], dtype=float)
     moved = np.array([touched[layer.name] for layer in model.layers]) * batch
-    return np.maximum(compute, (weights + moved) / memory.bandwidth) + device.overhead
+    seconds: FloatArray = np.maximum(compute, (weights + moved) / memory.bandwidth) + device.overhead
+    return seconds
 
 
 def compute_costs(
@@ -85,7 +83,9 @@ def compute_costs(
             seconds[i] = np.inf if entry is None else entry
         if not may_run(layer, device, copy):
             seconds[i] = np.inf
-    joules = np.where(np.isfinite(seconds), device.power.active * np.where(np.isfinite(seconds), seconds, 0.0), 0.0)
+    joules = np.where(
+        np.isfinite(seconds), device.power.active * np.where(np.isfinite(seconds), seconds, 0.0), 0.0
+    )
     for i, layer in enumerate(model.layers):
         row = energy_table.get(layer.name)
         if row is not None:

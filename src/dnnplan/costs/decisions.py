@@ -119,11 +119,15 @@ def _calls(
             if seen.setdefault(i, name) != name:
                 wrong.append(Problem(f"calls.{name}", f"layer {problem.layers[i]} is also in call {seen[i]}"))
         calls.append(tuple(sorted(layers)))
-    wrong += [Problem("calls", f"layer {problem.layers[i]} is in no call") for i in range(problem.n) if i not in seen]
+    wrong += [
+        Problem("calls", f"layer {problem.layers[i]} is in no call")
+        for i in range(problem.n)
+        if i not in seen
+    ]
     return calls, list(plan.calls)
 
 
-def _order(  # noqa: PLR0913
+def _order(
     problem: MappingProblem,
     order: Mapping[str, Sequence[str]],
     names: list[str],
@@ -149,8 +153,12 @@ def _order(  # noqa: PLR0913
     if seen != len(names) or len({c for calls in result for c in calls}) != len(names):
         listed = [c for calls in result for c in calls]
         counts = {c: listed.count(c) for c in listed} if len(listed) < 1000 else dict.fromkeys(listed, 1)
-        wrong += [Problem("order", f"call {names[c]} is listed {k} times") for c, k in counts.items() if k > 1]
-        wrong += [Problem("order", f"call {name} is not listed") for c, name in enumerate(names) if c not in counts]
+        wrong += [
+            Problem("order", f"call {names[c]} is listed {k} times") for c, k in counts.items() if k > 1
+        ]
+        wrong += [
+            Problem("order", f"call {name} is not listed") for c, name in enumerate(names) if c not in counts
+        ]
         if not wrong:
             wrong.append(Problem("order", "calls are listed more than once"))
     return result
@@ -173,12 +181,12 @@ def _pinned(
         return result
     index = {name: w for w, name in enumerate(problem.weights)} if pinned else {}
     for device, names in pinned.items():
-        d = device_of.get(device)
+        owner = device_of.get(device)
         for name in names:
-            if d is None or name not in index:
+            if owner is None or name not in index:
                 wrong.append(Problem(f"pinned.{device}", f"unknown device or weights {name}"))
             else:
-                result[d].add(index[name])
+                result[owner].add(index[name])
     return result
 
 
@@ -192,7 +200,10 @@ def to_plan(problem: MappingProblem, decisions: Decisions) -> Plan:
         placement={problem.layers[i]: devices[d] for i, d in enumerate(decisions.place)},
         calls=None
         if single
-        else {name: tuple(problem.layers[i] for i in layers) for name, layers in zip(names, decisions.calls, strict=True)},
+        else {
+            name: tuple(problem.layers[i] for i in layers)
+            for name, layers in zip(names, decisions.calls, strict=True)
+        },
         order={devices[d]: tuple(names[c] for c in row) for d, row in enumerate(decisions.order)},
         pinned={
             devices[d]: tuple(problem.weights[w] for w in sorted(weights))
@@ -205,7 +216,7 @@ def to_plan(problem: MappingProblem, decisions: Decisions) -> Plan:
     )
 
 
-def decisions_of(  # noqa: PLR0913
+def decisions_of(
     problem: MappingProblem,
     place: Sequence[int],
     order: Sequence[Sequence[int]],
@@ -231,7 +242,7 @@ def decisions_of(  # noqa: PLR0913
 
     Pins of weights and pairs of tensors that nothing on the device uses are dropped.
     """
-    from dnnplan.costs.pinning import pin_greedily  # noqa: PLC0415
+    from dnnplan.costs.pinning import pin_greedily
 
     if kept is None:
         kept = all_kept(problem, place) if problem.execution.memory != "live" else ()
@@ -259,7 +270,7 @@ def decisions_of(  # noqa: PLR0913
     )
 
 
-def encode(  # noqa: PLR0913
+def encode(
     problem: MappingProblem,
     place: Sequence[int],
     order: Sequence[Sequence[int]],

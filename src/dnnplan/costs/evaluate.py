@@ -11,8 +11,10 @@ from dnnplan.costs.calls import CallGraph, call_graph
 from dnnplan.costs.decisions import Decisions, decode, to_plan
 from dnnplan.costs.events import EventSimulation
 from dnnplan.costs.fast import applies, evaluate_fast
-from dnnplan.costs.mapping import MappingProblem, mapping_problem
+from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.residency import memory_peaks
+from dnnplan.costs.resolve import mapping_problem
+from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.timeline import Timeline, Times, Transfer
 from dnnplan.instances import Cost, Instance, Plan
 
@@ -149,7 +151,7 @@ def _cost(graph: CallGraph, times: Times, completion: list[float]) -> Cost:
     )
 
 
-def _loads(graph: CallGraph, compute: np.ndarray) -> list[float]:
+def _loads(graph: CallGraph, compute: FloatArray) -> list[float]:
     """Seconds of work of each device in one period (``max_load``)."""
     problem, m = graph.problem, graph.problem.m
     direct = problem.execution.staging == "direct"
@@ -171,5 +173,7 @@ def _loads(graph: CallGraph, compute: np.ndarray) -> list[float]:
                 moves[d] += problem.read_seconds(k, d, max(graph.read_bytes(k, c) for c in calls))
         if not direct and p >= 0 and (outside or problem.output[k]):
             moves[home] += problem.move_seconds(k, home, m)
-    combine = max if problem.execution.overlap else (lambda a, b: a + b)
-    return [float(combine(float(work), move)) for work, move in zip(compute, moves, strict=True)]
+    works = compute.tolist()
+    if problem.execution.overlap:
+        return [max(work, move) for work, move in zip(works, moves, strict=True)]
+    return [work + move for work, move in zip(works, moves, strict=True)]

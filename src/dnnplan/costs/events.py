@@ -62,7 +62,9 @@ class EventSimulation:
         self.now = 0.0
         self.happened: set[Token] = set()
         self.requests: dict[Token, list[Move]] = {}
-        self.pending: list[list[tuple[float, tuple[int, int, int], int, Move]]] = [[] for _ in self.problem.routes.channels]
+        self.pending: list[list[tuple[float, tuple[int, int, int], int, Move]]] = [
+            [] for _ in self.problem.routes.channels
+        ]
         self.busy = [False] * len(self.problem.routes.channels)
         self.next_call = [0] * self.problem.m
         self.running = [0] * self.problem.m
@@ -74,7 +76,9 @@ class EventSimulation:
 
     # -- what has to happen -------------------------------------------------------------------------------
 
-    def _move(self, kind: str, item: tuple[int, int], ends: tuple[int, int], seconds: float, size: float) -> Move:
+    def _move(
+        self, kind: str, item: tuple[int, int], ends: tuple[int, int], seconds: float, size: float
+    ) -> Move:
         tensor, call = item
         graph, problem = self.graph, self.problem
         name = self._name(kind, tensor, call, ends[1])
@@ -88,7 +92,11 @@ class EventSimulation:
             return load_id(calls[call])
         if kind == "send":
             return send_id(problem.tensors[tensor], problem.devices[target] if target < problem.m else "host")
-        return write_id(problem.tensors[tensor]) if kind == "write" else read_id(problem.tensors[tensor], calls[call])
+        return (
+            write_id(problem.tensors[tensor])
+            if kind == "write"
+            else read_id(problem.tensors[tensor], calls[call])
+        )
 
     def _write_scripts(self) -> None:
         graph, problem = self.graph, self.problem
@@ -123,7 +131,9 @@ class EventSimulation:
         if p < 0 and not problem.host:
             return
         if p >= 0 and problem.host and graph_sends_output(graph, k):
-            move = self._move("send", (k, p), (source, problem.m), problem.move_seconds(k, source, problem.m), size)
+            move = self._move(
+                "send", (k, p), (source, problem.m), problem.move_seconds(k, source, problem.m), size
+            )
             self._request_on(self._produced(k), move)
         for d in dict.fromkeys(graph.device[c] for c in graph.reader_calls[k]):
             readers = [c for c in graph.reader_calls[k] if graph.device[c] == d]
@@ -152,7 +162,9 @@ class EventSimulation:
         if p >= 0 and graph.write_needed(k):
             d = graph.device[p]
             ends = (d, problem.m)
-            write = self._move("write", (k, p), ends, problem.move_seconds(k, d, problem.m), float(problem.size[k]))
+            write = self._move(
+                "write", (k, p), ends, problem.move_seconds(k, d, problem.m), float(problem.size[k])
+            )
             if overlap:
                 self._request_on(self._produced(k), write)
                 on_host = ("write", k, 0)
@@ -168,7 +180,9 @@ class EventSimulation:
             if c != first:
                 self.scripts[c].needs.add(("read", k, first) if overlap else ("moved", first, 0))
                 continue
-            read = self._move("read", (k, c), (problem.m, d), graph.read_seconds(k, c), graph.read_bytes(k, c))
+            read = self._move(
+                "read", (k, c), (problem.m, d), graph.read_seconds(k, c), graph.read_bytes(k, c)
+            )
             if overlap:
                 self._request_on(on_host, read)
                 self.scripts[c].needs.add(("read", k, c))
@@ -214,7 +228,9 @@ class EventSimulation:
         stuck = [self.decisions.call_names[c] for c, time in enumerate(self.end) if time < 0]
         if stuck or any(self.pending):
             shown = ", ".join(stuck[:5]) or "transfers"
-            raise PlanError(problems=[Problem("order", f"deadlock: {len(stuck)} calls wait for each other ({shown})")])
+            raise PlanError(
+                problems=[Problem("order", f"deadlock: {len(stuck)} calls wait for each other ({shown})")]
+            )
         return Times(self.start, self.end, self.transfers, self.free)
 
     def _wake_ups(self) -> None:
@@ -286,7 +302,11 @@ class EventSimulation:
             span = (move.start, self.now)
             booked = Transfer(move.kind, move.tensor, move.call, move.source, move.target, *span, move.bytes)
             (self.free if free else self.transfers).append(booked)
-        if move in self.scripts[move.call].before or move in self.scripts[move.call].after or move.kind == "load":
+        if (
+            move in self.scripts[move.call].before
+            or move in self.scripts[move.call].after
+            or move.kind == "load"
+        ):
             self._advance(move.call)
             return
         if move.kind == "send":

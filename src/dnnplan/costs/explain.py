@@ -12,7 +12,8 @@ import numpy as np
 from dnnplan.costs.critical_path import RELATIVE, Activity, Cause, CriticalPath, PathStep
 from dnnplan.costs.decisions import Decisions
 from dnnplan.costs.evaluate import Evaluation, evaluate
-from dnnplan.costs.mapping import MappingProblem, mapping_problem
+from dnnplan.costs.mapping import MappingProblem
+from dnnplan.costs.resolve import mapping_problem
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Instance, Plan
 from dnnplan.instances.fields import Record

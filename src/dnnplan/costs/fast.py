@@ -38,7 +38,7 @@ def applies(problem: MappingProblem, decisions: Decisions) -> bool:
     )
 
 
-def forward(
+def forward(  # noqa: C901, PLR0912
     a: Arrays, edges: tuple[IntArray, IntArray], place: IntArray, following: IntArray, previous: IntArray
 ) -> tuple[FloatArray, FloatArray, int]:
     """Earliest start and end of every layer, and how many could be timed (fewer than n: a deadlock).
@@ -110,7 +110,9 @@ class Moves:
     pair: IntArray
 
 
-def evaluate_fast(problem: MappingProblem, decisions: Decisions) -> tuple[FloatArray, FloatArray, list[float], Cost] | None:
+def evaluate_fast(
+    problem: MappingProblem, decisions: Decisions
+) -> tuple[FloatArray, FloatArray, list[float], Cost] | None:
     """Start, end, completion of the jobs and cost; None if the order contradicts the tensors."""
     place = np.array(decisions.place, dtype=np.int64)
     following, previous = _neighbours(problem, decisions)
@@ -144,7 +146,11 @@ def _moves(problem: MappingProblem, place: IntArray, end: FloatArray) -> Moves:
     origin = np.where(source >= 0, place[source], m)
     target = place[reader]
     moving = origin != target if problem.host else (origin != target) & (source >= 0)
-    outputs = np.flatnonzero(problem.output & (problem.source >= 0)) if problem.host else np.zeros(0, dtype=np.int64)
+    outputs = (
+        np.flatnonzero(problem.output & (problem.source >= 0))
+        if problem.host
+        else np.zeros(0, dtype=np.int64)
+    )
     keys = np.concatenate([edge_tensor[moving] * (m + 1) + target[moving], outputs * (m + 1) + m])
     rows, inverse = np.unique(keys, return_inverse=True)
     tensor, goal = rows // (m + 1), rows % (m + 1)
@@ -172,7 +178,11 @@ def _moves(problem: MappingProblem, place: IntArray, end: FloatArray) -> Moves:
 
 
 def _cost(
-    problem: MappingProblem, place: IntArray, times: tuple[FloatArray, FloatArray], moves: Moves, completion: FloatArray
+    problem: MappingProblem,
+    place: IntArray,
+    times: tuple[FloatArray, FloatArray],
+    moves: Moves,
+    completion: FloatArray,
 ) -> Cost:
     m, rows = problem.m, np.arange(problem.n)
     latency = float(completion.max(initial=0.0))
@@ -233,10 +243,13 @@ def _peaks(
     finish = np.concatenate([end, until[made], last[copies]])
     size = np.concatenate([problem.workspace, problem.size[made], problem.size[moves.tensor[copies]]])
     keep = (finish > begin) & (size > 0)
-    return (peaks + peak_levels(memory[keep], begin[keep], finish[keep], size[keep], len(peaks))).tolist()
+    levels = peaks + peak_levels(memory[keep], begin[keep], finish[keep], size[keep], len(peaks))
+    return [float(level) for level in levels]
 
 
-def peak_levels(memory: IntArray, begin: FloatArray, end: FloatArray, size: FloatArray, count: int) -> FloatArray:
+def peak_levels(
+    memory: IntArray, begin: FloatArray, end: FloatArray, size: FloatArray, count: int
+) -> FloatArray:
     """Highest sum of sizes at a moment, for each memory, of half-open spans [begin, end)."""
     moments = np.concatenate([end, begin])
     changes = np.concatenate([-size, size])
@@ -250,4 +263,3 @@ def peak_levels(memory: IntArray, begin: FloatArray, end: FloatArray, size: Floa
         if len(steps):
             peaks[index] = max(0.0, float(np.cumsum(steps).max()))
     return peaks
-

@@ -44,13 +44,17 @@ def _memory_too_small(problem: MappingProblem) -> str | None:
     if problem.execution.memory != "live":
         return None
     for i in range(problem.n):
-        needs = [(least_bytes(problem, i, d), float(problem.capacity[problem.memory_of[d]]), d) for d in problem.allowed[i]]
+        needs = [
+            (least_bytes(problem, i, d), float(problem.capacity[problem.memory_of[d]]), d)
+            for d in problem.allowed[i]
+        ]
         if all(need > capacity for need, capacity, _ in needs):
             need, capacity, d = min(needs, key=lambda entry: entry[0] - entry[1])
             name = problem.memory_names[problem.memory_of[d]]
             return (
-                f"layer {problem.layers[i]} needs at least {need:.0f} bytes (workspace, weights and tensors), more than "
-                f"every device that can run it has; the closest is {problem.devices[d]} with {capacity:.0f} bytes in {name}"
+                f"layer {problem.layers[i]} needs at least {need:.0f} bytes (workspace, weights and tensors), more "
+                f"than every device that can run it has; the closest is {problem.devices[d]} with {capacity:.0f} "
+                f"bytes in {name}"
             )
     return None
 
@@ -64,15 +68,21 @@ def _weights_too_large(problem: MappingProblem) -> str | None:
     for i in range(problem.n):
         need = float(problem.weight_bytes[i])
         total[int(problem.weight_of[i])] = need
-        room = [min(float(problem.weight_capacity[d]), float(problem.capacity[problem.memory_of[d]])) for d in problem.allowed[i]]
+        room = [
+            min(float(problem.weight_capacity[d]), float(problem.capacity[problem.memory_of[d]]))
+            for d in problem.allowed[i]
+        ]
         if all(need > r for r in room):
             return (
-                f"the weights of layer {problem.layers[i]} ({need:.0f} bytes) must be pinned, and no device that can run "
-                f"it has room for more than {max(room):.0f} bytes"
+                f"the weights of layer {problem.layers[i]} ({need:.0f} bytes) must be pinned, and no device that "
+                f"can run it has room for more than {max(room):.0f} bytes"
             )
     by_memory = np.zeros(len(problem.memory_names))
     np.add.at(by_memory, problem.memory_of, problem.weight_capacity)
     room_for_all = float(np.minimum(by_memory, problem.capacity).sum())
     if sum(total.values()) > room_for_all:
-        return f"all weights must be pinned: {sum(total.values()):.0f} bytes, and all memories hold {room_for_all:.0f} bytes"
+        needed = sum(total.values())
+        return (
+            f"all weights must be pinned: {needed:.0f} bytes, and all memories hold {room_for_all:.0f} bytes"
+        )
     return None

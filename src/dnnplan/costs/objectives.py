@@ -93,7 +93,10 @@ def _memory_fits(graph: CallGraph, cost: Cost) -> bool:
         return False
     if problem.execution.memory == "static":
         return True
-    return all(cost.memory[name] <= capacity for name, capacity in zip(problem.memory_names, problem.capacity, strict=True))
+    return all(
+        cost.memory[name] <= capacity
+        for name, capacity in zip(problem.memory_names, problem.capacity, strict=True)
+    )
 
 
 def _limits_hold(evaluation: Evaluation) -> bool:

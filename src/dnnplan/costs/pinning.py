@@ -31,7 +31,11 @@ def pin_greedily(problem: MappingProblem, place: Sequence[int], *, reserve: floa
     free_memory = [float(c) * (1 - reserve) for c in problem.capacity]
     free_device = [float(c) * (1 - reserve) for c in problem.weight_capacity]
     pinned: list[set[int]] = [set() for _ in range(problem.m)]
-    items = [(saved / size[w] if size[w] > 0 else float("inf"), d, w) for d in range(problem.m) for w, saved in used[d].items()]
+    items = [
+        (saved / size[w] if size[w] > 0 else float("inf"), d, w)
+        for d in range(problem.m)
+        for w, saved in used[d].items()
+    ]
     for _, d, w in sorted(items, key=lambda item: (-item[0], item[1], item[2])):
         memory = int(problem.memory_of[d])
         if size[w] <= free_device[d] and size[w] <= free_memory[memory]:

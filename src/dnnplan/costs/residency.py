@@ -14,7 +14,6 @@ Span = tuple[int, float, float, float]
 
 def memory_peaks(graph: CallGraph, times: Times) -> FloatArray:
     """Peak bytes of each memory: pinned weights plus what is resident, at the worst moment."""
-    problem = graph.problem
     peaks = pinned_bytes(graph)
     spans = _call_spans(graph, times) + _tensor_spans(graph, times)
     if not spans:
@@ -64,7 +63,9 @@ def _tensor_spans(graph: CallGraph, times: Times) -> list[Span]:
     output = graph.problem.output.tolist()
     for k, p in enumerate(graph.producer):
         transfers = moved.get(k, [])
-        shared = _zero_copy_readers(graph, k, transfers) if p >= 0 and any(free for _, free in transfers) else []
+        shared = (
+            _zero_copy_readers(graph, k, transfers) if p >= 0 and any(free for _, free in transfers) else []
+        )
         if p >= 0 and (graph.reader_calls[k] or output[k] or not inside):
             spans.append(_home_span(graph, times, k, transfers, shared))
         for t, free in transfers:

@@ -59,7 +59,9 @@ def _endpoints(platform: Platform) -> tuple[list[tuple[str, str | None]], int]:
     return ends, count
 
 
-def find_link(links: dict[tuple[str, str], Link], a: tuple[str, str | None], b: tuple[str, str | None]) -> Link | None:
+def find_link(
+    links: dict[tuple[str, str], Link], a: tuple[str, str | None], b: tuple[str, str | None]
+) -> Link | None:
     """The link of the route from end `a` to end `b`: between their names, then through their memories."""
     for source, target in ((a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])):
         if source and target and (link := links.get((source, target))):
@@ -70,10 +72,10 @@ def find_link(links: dict[tuple[str, str], Link], a: tuple[str, str | None], b: 
 def resolve_routes(platform: Platform) -> Routes:
     """Resolve the route between every two ends of the platform."""
     links: dict[tuple[str, str], Link] = {}
-    for link in platform.links:
-        links[link.source, link.target] = link
-        if not link.directed:
-            links.setdefault((link.target, link.source), link)
+    for listed in platform.links:
+        links.setdefault((listed.source, listed.target), listed)
+        if not listed.directed:
+            links.setdefault((listed.target, listed.source), listed)
     ends, _ = _endpoints(platform)
     names = [n for d in platform.devices for n in device_copies(d)]
     channels = tuple(dict.fromkeys(link.name for link in platform.links))
@@ -87,7 +89,9 @@ def resolve_routes(platform: Platform) -> Routes:
     host_device = platform.host if platform.host in names else None
     for a, end_a in enumerate(ends):
         for b, end_b in enumerate(ends):
-            same = a == b or (size - 1 in (a, b) and host_device is not None and names[min(a, b)] == host_device)
+            same = a == b or (
+                size - 1 in (a, b) and host_device is not None and names[min(a, b)] == host_device
+            )
             link = None if same else find_link(links, end_a, end_b)
             if link is not None:
                 latency[a, b] = link.latency

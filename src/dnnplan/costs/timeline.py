@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import pairwise
 from typing import NamedTuple
 
 from dnnplan.costs.calls import CallGraph
@@ -102,7 +103,7 @@ class Timeline:
             after[later].append(before)
         return [job.release for job in jobs], after
 
-    def _sorted(self) -> list[int]:
+    def _sorted(self) -> list[int]:  # noqa: C901
         """Calls in topological order of tensors, device orders and precedences."""
         graph, problem = self.graph, self.problem
         count = len(graph.device)
@@ -114,7 +115,7 @@ class Timeline:
                     successors[p].append(c)
                     waiting[c] += 1
         for row in self.decisions.order:
-            for p, c in zip(row, row[1:], strict=False):
+            for p, c in pairwise(row):
                 successors[p].append(c)
                 waiting[c] += 1
         gates = _gates(graph, waiting) if problem.precedences else {}
@@ -139,7 +140,9 @@ class Timeline:
             raise PlanError(problems=[Problem("order", _deadlock(graph, waiting))])
         return done
 
-    def _transfer(self, kind: str, ends: tuple[int, int], item: tuple[int, int], span: tuple[float, float], size: float) -> None:
+    def _transfer(
+        self, kind: str, ends: tuple[int, int], item: tuple[int, int], span: tuple[float, float], size: float
+    ) -> None:
         source, target = ends
         free = self.problem.is_free(item[0], source, target)
         if kind != "load" or not free:
@@ -224,7 +227,11 @@ class Timeline:
                 moves.append((k, source))
         self.start[c] = time = ready
         for k, source in moves:
-            begin = self._allowed(time, send_id(problem.tensors[k], problem.devices[d])) if self.not_before else time
+            begin = (
+                self._allowed(time, send_id(problem.tensors[k], problem.devices[d]))
+                if self.not_before
+                else time
+            )
             time = begin + problem.move_seconds(k, source, d)
             self._transfer("send", (source, d), (k, c), (begin, time), float(problem.size[k]))
         for k, _ in moves:
