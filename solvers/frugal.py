@@ -65,7 +65,7 @@ def split(problem: MappingProblem, sequence: Sequence[int]) -> IntArray:
     used = 0.0
     for i in sequence:
         used += float(problem.weight_bytes[i])
-        device = int(min(np.searchsorted(share, used - 1e-9), problem.m - 1))
+        device = min(int(np.searchsorted(share, used - 1e-9)), problem.m - 1)
         place[i] = device if device in problem.allowed[i] else problem.allowed[i][0]
     return place
 

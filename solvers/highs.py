@@ -57,7 +57,7 @@ def to_matrix(model: pulp.LpProblem) -> Matrix:
     variables = model.variables()
     column = {variable.name: c for c, variable in enumerate(variables)}
     start, index, value, low, high = [0], [], [], [], []
-    for row in model.constraints.values():
+    for row in model.constraints():
         for variable, factor in row.items():
             index.append(column[variable.name])
             value.append(float(factor))

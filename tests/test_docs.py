@@ -11,6 +11,7 @@ import io
 import json
 import re
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import click
 import msgspec
 import pytest
 import typer
+import yaml
 
 from dnnplan import instances
 from dnnplan.cli.app import app
@@ -283,7 +285,8 @@ def type_text(kind: Any) -> str:
         case msgspec.inspect.LiteralType(values=values):
             return ", ".join(f'`"{value}"`' for value in sorted(values))
         case msgspec.inspect.VarTupleType(item_type=item):
-            return f"list of {type_text(item)}"
+            text = type_text(item)
+            return f"list of ({text})" if isinstance(item, msgspec.inspect.UnionType) and " or " in text else f"list of {text}"
         case msgspec.inspect.TupleType(item_types=items):
             return f"[{', '.join(type_text(item) for item in items)}]"
         case msgspec.inspect.DictType(key_type=key, value_type=value):
@@ -327,7 +330,11 @@ def test_fields_of_the_format_are_documented(name: str) -> None:
     fields = msgspec.inspect.type_info(RECORDS[name]).fields  # type: ignore[attr-defined]
     stated = [(row[0].strip("`"), row[1], row[3]) for row in rows]
     assert stated == [(f.name, type_text(f.type), default_text(f)) for f in fields]
-    assert all(row[2] and row[4] for row in rows), "unit or meaning is missing"
+    assert all(row[2] and row[5] for row in rows), "unit or meaning is missing"
+    hints = typing.get_type_hints(RECORDS[name], include_extras=True)
+    for row in rows:
+        # The example is a value of the field, as it would stand in a YAML file.
+        msgspec.convert(yaml.safe_load(row[4].strip("`")), hints[row[0].strip("`")], strict=True)
 
 
 def test_the_examples_of_the_format_are_one_valid_instance_and_plan() -> None:

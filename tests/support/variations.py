@@ -24,9 +24,9 @@ def with_host_at(instance: Instance, host: str) -> Instance:
     owner = {device.name: device.memory for device in platform.devices}
     memory = owner.get(host, host)
     links = [link for link in platform.links if link.source != "host"]
-    links += [
-        replace(link, source=host)
-        for link in platform.links
-        if link.source == "host" and owner[link.target] != memory
-    ]
+    known = {frozenset((link.source, link.target)) for link in links}
+    for link in platform.links:
+        pair = frozenset((host, link.target))
+        if link.source == "host" and owner[link.target] != memory and pair not in known:
+            links.append(replace(link, source=host))
     return replace(instance, platform=replace(platform, host=host, links=tuple(links)))

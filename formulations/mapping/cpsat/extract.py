@@ -110,19 +110,48 @@ def hint(v: Variables, decisions: Decisions) -> bool:
 
 
 def _hint_moves(v: Variables, evaluation: Evaluation) -> None:
-    """Hint the transfers: those of the plan where it has them, absent at time 0 otherwise."""
+    """Hint the transfers: those of the plan where it has them, the others absent, of no length, where they fit."""
     booked = {}
     for t in evaluation.transfers:
-        if t.kind in ("load", "read"):
-            booked[t.kind, t.tensor, t.call] = t
-        elif t.kind == "write" or v.problem.execution.overlap or t.target == v.problem.m:
-            booked[t.kind, t.tensor, t.target] = t
-        else:
-            booked[t.kind, t.tensor, t.call] = t
+        by_end = t.kind == "write" or (t.kind == "send" and (v.problem.execution.overlap or t.target == v.problem.m))
+        booked[t.kind, t.tensor, t.target if by_end else t.call] = t
+    spans: dict[int, tuple[int, int]] = {}
     for move in v.moves:
         by_layer = move.kind in ("load", "read") or move.device == -1
-        key = (move.kind, move.tensor, move.layer if by_layer else move.device)
-        found = booked.get(key)
+        found = booked.get((move.kind, move.tensor, move.layer if by_layer else move.device))
         v.model.add_hint(move.present, int(found is not None))
-        v.model.add_hint(move.start, int(found.start) if found else 0)
-        v.model.add_hint(move.end, int(found.end) if found else 0)
+        if found is not None:
+            spans[id(move)] = (int(found.start), int(found.end))
+    _place_absent(v, evaluation, spans)
+    for move in v.moves:
+        start, end = spans[id(move)]
+        v.model.add_hint(move.start, start)
+        v.model.add_hint(move.end, end)
+
+
+def _place_absent(v: Variables, evaluation: Evaluation, spans: dict[int, tuple[int, int]]) -> None:
+    """Moments for absent transfers: in their turn inside a call without overlap, else when they could be asked for."""
+    times, problem = evaluation.times, v.problem
+    if not problem.execution.overlap:
+        for layer in range(problem.n):
+            inside = [move for move in v.busy[layer] if move.kind != "load"]
+            inside = sorted(inside, key=lambda move: move.tensor) + [m for m in v.busy[layer] if m.kind == "load"]
+            _in_turn(inside, int(times.start[layer]), spans)
+            writes = sorted(
+                (m for m in v.moves if m.kind == "write" and m.layer == layer), key=lambda move: move.tensor
+            )
+            present = [spans[id(m)][0] for m in writes if id(m) in spans]
+            _in_turn(writes, min(present, default=int(times.end[layer])), spans)
+    for move in v.moves:
+        if id(move) not in spans:
+            source = int(problem.source[move.tensor]) if move.tensor >= 0 else -1
+            if move.kind == "load":
+                moment = times.start[move.layer]
+            else:
+                moment = times.end[source] if source >= 0 else problem.tensor_release[move.tensor]
+            spans[id(move)] = (int(moment), int(moment))
+
+
+def _in_turn(moves: list[Move], begin: int, spans: dict[int, tuple[int, int]]) -> None:
+    for move in moves:
+        begin = spans.setdefault(id(move), (begin, begin))[1]

@@ -52,7 +52,7 @@ def one_transfer_a_channel(v: Variables) -> None:
         if not shared or _ordered(v, a, b) or _ordered(v, b, a):
             continue
         v.pause()
-        first = v.flag(f"first_{len(v.model.constraints)}")
+        first = v.flag(f"first_{v.next_number()}")
         for channel in shared:
             idle = 2 - a.on(channel) - b.on(channel)
             v.add(b.begin >= a.end - v.horizon * (1 - first) - v.horizon * idle)

@@ -78,7 +78,7 @@ def memories_hold_what_is_resident(v: Variables) -> None:
 
 def peaks_are_at_most(v: Variables) -> pulp.LpVariable:
     """P >= pinned weights + what is resident, at every event, for every memory; returns P (scaled bytes)."""
-    top = pulp.LpVariable("peak", 0)
+    top = v.model.add_variable("peak", 0)
     for peak in _peaks(v, set(range(len(v.problem.memory_names)))):
         for level in peak:
             v.add(top >= level)
@@ -115,7 +115,7 @@ def _level(v: Variables, residency: Residency, memory: int, event: Event) -> Lin
             if life.event is event:
                 terms.append(size * present)
                 continue
-            here = v.share(f"here_{len(v.model.constraints)}")
+            here = v.share(f"here_{v.next_number()}")
             v.add(here >= begun - gone + present - 1)
             terms.append(size * here)
     return pulp.lpSum(terms)

@@ -142,6 +142,7 @@ class Variables:
     moves: list[Move] = field(default_factory=list)
     arrival: dict[int, Linear] = field(default_factory=dict)
     residency: Any = None
+    serial: int = 0
     ancestors: list[int] = field(default_factory=list)
     earliest: list[float] = field(default_factory=list)
     latest: list[float] = field(default_factory=list)
@@ -177,15 +178,20 @@ class Variables:
 
     def flag(self, name: str) -> pulp.LpVariable:
         """A new binary variable."""
-        return pulp.LpVariable(name, cat=pulp.LpBinary)
+        return self.model.add_variable(name, cat=pulp.LpBinary)
 
     def share(self, name: str) -> pulp.LpVariable:
         """A new variable in [0, 1] that is integer whenever the binary ones are."""
-        return pulp.LpVariable(name, 0, 1)
+        return self.model.add_variable(name, 0, 1)
 
     def time(self, name: str, low: float = 0.0, high: float | None = None) -> pulp.LpVariable:
         """A new moment."""
-        return pulp.LpVariable(name, low, self.horizon if high is None else high)
+        return self.model.add_variable(name, low, self.horizon if high is None else high)
+
+    def next_number(self) -> int:
+        """A number for the name of a variable, never given before."""
+        self.serial += 1
+        return self.serial
 
     def add(self, row: Any) -> None:
         """Add a row; rows that hold by themselves (no variables) are left out."""

@@ -1,0 +1,137 @@
+"""CP-SAT, MILP and the exhaustive oracle agree on small random instances under all execution settings."""
+
+from functools import cache
+
+import pytest
+from msgspec.structs import replace
+
+from dnnplan.costs import MappingProblem, mapping_problem
+from dnnplan.costs.check import check
+from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.instances import Instance
+from dnnplan.instances.generators import all_executions, random_small
+from dnnplan.solvers.milp import Milp, MilpParameters
+from dnnplan.solvers.registry import get_solver
+from dnnplan.solvers.search import Search, Settings
+from tests.support.brute_force import Best, brute_force
+from tests.support.variations import with_host_at, with_slots
+
+EXECUTIONS = all_executions()
+INSTANCES_EACH = 3
+OBJECTIVES = ("energy", "traffic", "weighted_completion", "tardiness", "latency=1,energy=0.3")
+SETTINGS = Settings(time_limit=60, workers=1)
+
+
+def small(seed: int, objective: str = "latency") -> Instance:
+    return replace(random_small(seed, EXECUTIONS[seed % len(EXECUTIONS)]), objective=objective)
+
+
+@cache
+def judged(seed: int, objective: str) -> tuple[MappingProblem, Best]:
+    problem = mapping_problem(small(seed, objective))
+    return problem, brute_force(problem)
+
+
+def search_with(solver: str, problem: MappingProblem) -> Search:
+    search = Search(problem, SETTINGS, name=solver)
+    # The MILP without simple plans: its own model has to find and prove everything.
+    (Milp(MilpParameters(start=False)) if solver == "milp" else get_solver(solver)).run(problem, search)
+    return search
+
+
+def assert_agrees(search: Search, best: Best) -> None:
+    problem = search.problem
+    if best.plan is None:
+        assert search.best is None
+        assert search.infeasible is not None
+        return
+    assert search.value == pytest.approx(best.value, rel=1e-9, abs=1e-9)
+    assert search.bound is not None
+    assert search.bound <= best.value * (1 + 1e-9) + 1e-9
+    assert search.proved
+    assert search.best is not None
+    plan = search.best.plan
+    assert not check(problem.instance, plan, cost=search.best.cost)
+
+
+def all_seeds() -> list[int]:
+    """Seed s uses setting s modulo their number, so that each setting has `INSTANCES_EACH` instances."""
+    return list(range(INSTANCES_EACH * len(EXECUTIONS)))
+
+
+def test_there_are_at_least_200_instances_over_all_settings():
+    assert len(all_seeds()) >= 200
+    assert {s % len(EXECUTIONS) for s in all_seeds()} == set(range(len(EXECUTIONS)))
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", all_seeds())
+def test_latency(seed: int, solver: str):
+    problem, best = judged(seed, "latency")
+    assert_agrees(search_with(solver, problem), best)
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(0, 2 * len(EXECUTIONS), 3))
+def test_other_objectives(seed: int, solver: str):
+    problem, best = judged(seed, OBJECTIVES[seed % len(OBJECTIVES)])
+    assert_agrees(search_with(solver, problem), best)
+
+
+@pytest.mark.parametrize("seed", range(1, len(EXECUTIONS), 3))
+def test_milp_minimises_the_largest_load(seed: int):
+    # Without memory: the oracle may then stop at the first plan of a value (max_load does not depend on time).
+    problem, best = judged(seed, "max_load")
+    assert_agrees(search_with("milp", problem), best)
+
+
+@pytest.mark.parametrize("seed", all_seeds()[::2])
+def test_simple_bounds_never_exceed_the_optimum(seed: int):
+    problem, best = judged(seed, "latency")
+    bound = objective_bound(problem)
+    if bound is not None and best.plan is not None:
+        assert bound.value <= best.value * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(2, len(EXECUTIONS), 5))
+def test_least_energy_at_the_least_latency(seed: int, solver: str):
+    _, fastest = judged(seed, "latency")
+    if fastest.plan is None:
+        pytest.skip("no plan at all: nothing to limit")
+    instance = small(seed, "energy")
+    problem = mapping_problem(replace(instance, limits=replace(instance.limits, latency=fastest.value)))
+    best = brute_force(problem)
+    assert best.plan is not None
+    assert_agrees(search_with(solver, problem), best)
+
+
+VARIATIONS = {
+    "two slots": lambda instance: with_slots(instance, 2),
+    "unlimited slots": lambda instance: with_slots(instance, "unlimited"),
+    "host is a memory of devices": lambda instance: with_host_at(instance, "m0"),
+    "host is a device": lambda instance: with_host_at(instance, "d0"),
+}
+
+
+@pytest.mark.parametrize("seed", range(3, len(EXECUTIONS), 5))
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_milp_on_unusual_platforms(name: str, seed: int):
+    problem = mapping_problem(VARIATIONS[name](small(seed)))
+    assert_agrees(search_with("milp", problem), brute_force(problem))
+
+
+@pytest.mark.parametrize("seed", [5, 20, 24, 43, 60, 64])
+def test_the_smallest_peak_of_memory(seed: int):
+    """The oracle has a plan within the peak that the MILP calls the smallest, and none within one byte less."""
+    instance = small(seed, "memory")
+    search = search_with("milp", mapping_problem(instance))
+    assert search.value is not None
+    assert search.proved
+
+    def within(peak: float) -> Best:
+        limits = replace(instance.limits, memory=peak)
+        return brute_force(mapping_problem(replace(instance, objective="latency", limits=limits)))
+
+    assert within(search.value).plan is not None
+    assert within(search.value - 1).plan is None
