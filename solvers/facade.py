@@ -15,6 +15,7 @@ from dnnplan.costs import MappingProblem, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.feasibility import reason_for_infeasibility
 from dnnplan.costs.objectives import TOLERANCE, Terms, objective_name, objective_unit, objective_value
+from dnnplan.formulations.mapping.bounds import broken_limit
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError, Violation
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
@@ -89,7 +90,7 @@ def solve(
         on_progress=on_progress,
         stop=stop,
     )
-    reason = reason_for_infeasibility(problem)
+    reason = reason_for_infeasibility(problem) or broken_limit(problem)
     if reason is not None:
         search = Search(problem, settings, name=solver, began=began, infeasible=reason)
         return _result(problem, [search], solver, settings)

@@ -14,6 +14,8 @@ from scipy.sparse import coo_array
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.routes import FloatArray
 
+LIMIT_TOLERANCE = 2e-6
+"""Twice the tolerance with which limits are judged."""
 SAFETY = 1e-9
 """Relative error of floating-point sums and LP tolerances that a bound is lowered by."""
 
@@ -199,6 +201,20 @@ def latency_bounds(problem: MappingProblem) -> list[Bound]:
     """All lower bounds on the makespan, the best one first."""
     bounds = [communication_path_bound(problem), load_bound(problem)]
     return sorted(bounds, key=lambda bound: -bound.value)
+
+
+def broken_limit(problem: MappingProblem) -> str | None:
+    """A limit that lies below what every plan costs, in words; None if no bound contradicts a limit."""
+    wanted = {name: problem.limits[name] for name in ("latency", "energy") if name in problem.limits}
+    if not wanted:
+        return None
+    latency = latency_bounds(problem)[0]
+    least = {"latency": latency, "energy": energy_bound(problem, latency.value)}
+    for name, limit in wanted.items():
+        bound = least[name]
+        if bound.value > limit * (1 + LIMIT_TOLERANCE):
+            return f"the limit {name} <= {limit:g} cannot be kept: every plan needs {bound.value:g} ({bound.name})"
+    return None
 
 
 def objective_bound(problem: MappingProblem) -> Bound | None:

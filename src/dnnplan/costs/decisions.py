@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.instances import Plan, PlanError, Problem
@@ -271,28 +272,10 @@ def decisions_of(
 
 
 def encode(
-    problem: MappingProblem,
-    place: Sequence[int],
-    order: Sequence[Sequence[int]],
-    *,
-    pinned: Sequence[Iterable[int]] | None = None,
-    kept: Iterable[tuple[int, int]] | None = None,
-    transfer_order: Mapping[str, Sequence[str]] | None = None,
-    not_before: Mapping[str, float] | None = None,
+    problem: MappingProblem, place: Sequence[int], order: Sequence[Sequence[int]], **choices: Any
 ) -> Plan:
     """The plan of `decisions_of` with the same arguments."""
-    return to_plan(
-        problem,
-        decisions_of(
-            problem,
-            place,
-            order,
-            pinned=pinned,
-            kept=kept,
-            transfer_order=transfer_order,
-            not_before=not_before,
-        ),
-    )
+    return to_plan(problem, decisions_of(problem, place, order, **choices))
 
 
 def all_kept(problem: MappingProblem, place: Sequence[int]) -> set[tuple[int, int]]:
