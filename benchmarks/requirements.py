@@ -1,4 +1,4 @@
-"""The rows of "To reach" in issue 2, each judged from what the store holds."""
+"""The targets, each judged from what the store holds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Verdict:
 
 
 def judge(rows: Iterable[Row]) -> list[Verdict]:
-    """All requirements in the order of the issue; of several rows for one thing the newest counts."""
+    """All requirements in order; of several rows for one thing the newest counts."""
     newest: dict[tuple[str, str, str, float | None, int], Row] = {}
     for row in rows:
         key = (row.kind, row.instance, row.solver, row.time_limit, row.seed)

@@ -1,6 +1,6 @@
 """Timings of the library itself: each prepares, warms up where the question says so, and takes a median.
 
-Targets are those of issue 2. None is a test: a slow machine fails no build, it gets a row that says so.
+Targets are what the project wants to reach. None is a test: a slow machine fails no build, it gets a row that says so.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import msgspec
 from dnnplan.costs import MappingProblem, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.feasibility import reason_for_infeasibility
-from dnnplan.costs.objectives import TOLERANCE, Terms, objective_name, objective_unit, objective_value
+from dnnplan.costs.objectives import TOLERANCE, UNITS, Terms, objective_name, objective_unit, objective_value
 from dnnplan.formulations.mapping.bounds import broken_limit
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError, Violation
 from dnnplan.instances.objective import parse_objective
@@ -80,6 +80,7 @@ def solve(
     problem = mapping_problem(instance)
     chosen = get_solver(solver)
     _require_objectives(solver, chosen, problem)
+    _require_limits(problem)
     settings = Settings(
         time_limit=time_limit,
         work_limit=work_limit,
@@ -143,6 +144,16 @@ def _require_objectives(name: str, solver: Solver, problem: MappingProblem) -> N
             )
 
 
+def _require_limits(problem: MappingProblem) -> None:
+    """Refuse limits that no solver would keep, rather than pass over them."""
+    kept = (*UNITS, "deadline")
+    for name in problem.limits:
+        if name not in kept:
+            raise UnsupportedError(
+                f"limit '{name}' is not kept by mapping solvers; they keep {', '.join(kept)}"
+            )
+
+
 def _run_stages(
     problem: MappingProblem, solver: Solver, name: str, settings: Settings, began: float
 ) -> list[Search]:
@@ -168,7 +179,8 @@ def _run_stages(
         searches.append(search)
         if search.best is None or search.value is None:
             break
-        limits |= _stage_limit(terms, search.value, limits)
+        if left > 1:
+            limits |= _stage_limit(terms, search.value, limits)
     return searches
 
 

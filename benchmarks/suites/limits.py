@@ -15,7 +15,7 @@ SUMMARY = "a time limit of 1 s on up to 500 layers: by how much each solver over
 
 SECONDS = 1.0
 MOST_SECONDS = 1.5
-"""What issue 2 allows: half a second more than the limit."""
+"""What is promised: half a second more than the limit."""
 
 
 def cases() -> Iterator[Case]:

@@ -22,7 +22,7 @@ LIMITS: dict[str, float] = {
     "phone/resnet50+inception-v1+squeezenet+shufflenet": 60.0,
     "phone/resnet50+resnet50+resnet50+inception-v1+inception-v1+inception-v2+inception-v2": 60.0,
 }
-"""Seconds that `auto` gets: those that issue 2 names for the first three, and what is comparable."""
+"""Seconds that `auto` gets: those of the targets for the first three, and what is comparable."""
 HEURISTICS = ("compute_first", "heft")
 HEURISTIC_SECONDS = 10.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.case import Case
+from benchmarks.case import Case, Measurement
 from dnnplan.instances import Instance
 
 SUMMARY = "random instances of 3 to 5 layers over all execution settings: cpsat, milp, auto, heft"
@@ -15,8 +15,13 @@ SOLVERS = ("heft", "cpsat", "milp", "auto")
 SECONDS = 10.0
 
 
-def cases() -> Iterator[Case]:
-    """Every solver on every instance; the execution setting goes round."""
+AGREEMENT = Measurement(name="agreement-216", module="benchmarks.agreement", seconds=120.0)
+"""CP-SAT, MILP and exhaustion, three instances a setting."""
+
+
+def cases() -> Iterator[Case | Measurement]:
+    """Agreement with exhaustion, then every solver on every instance; the execution setting goes round."""
+    yield AGREEMENT
     for seed in range(COUNT):
         for solver in SOLVERS:
             yield Case(

@@ -179,7 +179,8 @@ def _load_dual(problem: MappingProblem, prices: FloatArray) -> float:
     total = float((prices * np.minimum(problem.slots, problem.n)).sum())
     if total <= 0:
         return 0.0
-    priced = np.where(np.isfinite(problem.duration), problem.duration * (prices / total)[None, :], np.inf)
+    finite = np.isfinite(problem.duration)
+    priced = np.where(finite, np.where(finite, problem.duration, 0.0) * (prices / total)[None, :], np.inf)
     return float(priced.min(axis=1).sum())
 
 

@@ -91,8 +91,11 @@ def test_nothing_but_messages_on_stderr_and_nothing_on_stdout_for_bad_input(run)
     assert done.stderr == "error: --limit 'latency': expected NAME=VALUE\n"
 
 
-def test_impossible_limit_ends_with_none_found(run):
+def test_limit_below_the_bound_is_infeasible_and_one_above_it_not_found(run):
     done = run("solve", "tiny/hand", "--solver", "heft", "--limit", "latency=0.001", "--json")
+    assert done.exit_code == 3
+    assert "critical path" in json.loads(done.stdout)["message"]
+    done = run("solve", "tiny/hand", "--solver", "compute_first", "--limit", "latency=0.012", "--json")
     assert done.exit_code == 4
     result = json.loads(done.stdout)
     assert (result["plan"], result["valid"], result["objective"]["value"]) == (None, False, None)

@@ -80,7 +80,6 @@ def test_other_objectives(seed: int, solver: str):
 
 @pytest.mark.parametrize("seed", range(1, len(EXECUTIONS), 3))
 def test_milp_minimises_the_largest_load(seed: int):
-    # Without memory: the oracle may then stop at the first plan of a value (max_load does not depend on time).
     problem, best = judged(seed, "max_load")
     assert_agrees(search_with("milp", problem), best)
 

@@ -470,7 +470,7 @@ class Network:
             return load_id(problem.layers[node[1]])
         tensor = problem.tensors[node[1]]
         if node[0] == "send":
-            return send_id(tensor, problem.devices[node[2]] if node[2] < self.m else "host")
+            return send_id(tensor, problem.ends[node[2]])
         return write_id(tensor) if node[0] == "write" else read_id(tensor, problem.layers[node[2]])
 
     def plan(self) -> Plan:

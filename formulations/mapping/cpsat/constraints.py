@@ -53,7 +53,9 @@ def devices_run_one_call_a_slot(v: Variables) -> None:
             if d in v.x[i]:
                 size = int(v.problem.duration[i, d])
                 if has_transfers_inside(v, i):
-                    length = v.model.new_int_var(size, v.horizon, f"length_{i}_{d}")
+                    if size > v.horizon:
+                        v.model.add(v.x[i][d] == 0)
+                    length = v.model.new_int_var(min(size, v.horizon), v.horizon, f"length_{i}_{d}")
                     interval = v.model.new_optional_interval_var(
                         v.start[i], length, v.end[i], v.x[i][d], f"run_{i}_{d}"
                     )

@@ -80,7 +80,7 @@ def _route(problem: MappingProblem, move: Move, place: list[int]) -> tuple[int, 
     b = move.device if move.device >= 0 else place[move.layer]
     if move.kind == "write":
         return a, m, write_id(tensor), problem.move_seconds(k, a, m)
-    return a, b, send_id(tensor, problem.devices[b] if b < m else "host"), problem.move_seconds(k, a, b)
+    return a, b, send_id(tensor, problem.ends[b]), problem.move_seconds(k, a, b)
 
 
 def hint(v: Variables, decisions: Decisions) -> bool:
@@ -113,7 +113,9 @@ def _hint_moves(v: Variables, evaluation: Evaluation) -> None:
     """Hint the transfers: those of the plan where it has them, the others absent, of no length, where they fit."""
     booked = {}
     for t in evaluation.transfers:
-        by_end = t.kind == "write" or (t.kind == "send" and (v.problem.execution.overlap or t.target == v.problem.m))
+        by_end = t.kind == "write" or (
+            t.kind == "send" and (v.problem.execution.overlap or t.target == v.problem.m)
+        )
         booked[t.kind, t.tensor, t.target if by_end else t.call] = t
     spans: dict[int, tuple[int, int]] = {}
     for move in v.moves:
@@ -135,7 +137,9 @@ def _place_absent(v: Variables, evaluation: Evaluation, spans: dict[int, tuple[i
     if not problem.execution.overlap:
         for layer in range(problem.n):
             inside = [move for move in v.busy[layer] if move.kind != "load"]
-            inside = sorted(inside, key=lambda move: move.tensor) + [m for m in v.busy[layer] if m.kind == "load"]
+            inside = sorted(inside, key=lambda move: move.tensor) + [
+                m for m in v.busy[layer] if m.kind == "load"
+            ]
             _in_turn(inside, int(times.start[layer]), spans)
             writes = sorted(
                 (m for m in v.moves if m.kind == "write" and m.layer == layer), key=lambda move: move.tensor

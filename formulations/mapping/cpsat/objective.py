@@ -11,7 +11,8 @@ from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, 
 from dnnplan.instances import UnsupportedError
 
 OBJECTIVES = ("latency", "energy", "traffic", "weighted_completion", "tardiness")
-RESOLUTION = 2.0**36
+RESOLUTION = 2.0**50
+"""Integer steps in the largest sum that an objective can reach; CP-SAT wants sums below 2^63."""
 Terms: TypeAlias = list[tuple[float, Linear]]
 
 

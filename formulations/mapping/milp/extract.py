@@ -144,7 +144,7 @@ def move_name(problem: MappingProblem, values: Values, move: Move) -> str:
     if move.kind == "read":
         return read_id(tensor, problem.layers[move.layer])
     target = max(move.options, key=lambda o: values.of(o.use)).target
-    return send_id(tensor, problem.devices[target] if target < problem.m else "host")
+    return send_id(tensor, problem.ends[target])
 
 
 # -- delays (live memory) --------------------------------------------------------------------------------

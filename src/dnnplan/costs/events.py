@@ -91,7 +91,7 @@ class EventSimulation:
         if kind == "load":
             return load_id(calls[call])
         if kind == "send":
-            return send_id(problem.tensors[tensor], problem.devices[target] if target < problem.m else "host")
+            return send_id(problem.tensors[tensor], problem.ends[target])
         return (
             write_id(problem.tensors[tensor])
             if kind == "write"

@@ -164,8 +164,7 @@ def _named(evaluation: Evaluation, step: PathStep) -> Step:
         where = problem.devices[graph.device[step.activity.number]]
     else:
         t = evaluation.times.transfers[step.activity.number]
-        ends = (*problem.devices, "host")
-        where = f"{ends[t.source]} -> {ends[t.target]}"
+        where = f"{problem.ends[t.source]} -> {problem.ends[t.target]}"
     return Step(
         kind=step.activity.kind,
         name=_name(evaluation, step.activity),

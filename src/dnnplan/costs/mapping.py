@@ -121,6 +121,13 @@ class MappingProblem:
         return bool(self.routes.zero_copy[a, b]) and (tensor, a, b) not in self.override
 
     @cached_property
+    def ends(self) -> tuple[str, ...]:
+        """Names of the ends of transfers: the devices, and the host if there is one."""
+        platform = self.instance.platform
+        host = platform.host if platform is not None else None
+        return (*self.devices, host) if host is not None else self.devices
+
+    @cached_property
     def host_device(self) -> int:
         """The device that is the host itself, or -1."""
         host = self.instance.platform.host if self.instance.platform is not None else None

@@ -30,7 +30,7 @@ class Transfer(NamedTuple):
             return load_id(calls[self.call])
         tensor = problem.tensors[self.tensor]
         if self.kind == "send":
-            return send_id(tensor, problem.devices[self.target] if self.target < problem.m else "host")
+            return send_id(tensor, problem.ends[self.target])
         return write_id(tensor) if self.kind == "write" else read_id(tensor, calls[self.call])
 
 
@@ -197,7 +197,10 @@ class Timeline:
         job = self.graph.job[c]
         for k in self.graph.produced[c]:
             if graph_sends_output(self.graph, k):
-                begin = max(self.end[c], self.not_before.get(send_id(problem.tensors[k], "host"), 0.0))
+                begin = max(
+                    self.end[c],
+                    self.not_before.get(send_id(problem.tensors[k], problem.ends[problem.m]), 0.0),
+                )
                 time = begin + problem.move_seconds(k, d, problem.m)
                 self._transfer("send", (d, problem.m), (k, c), (begin, time), float(problem.size[k]))
                 self.job_end[job] = max(self.job_end[job], time)
