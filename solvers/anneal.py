@@ -17,6 +17,9 @@ from dnnplan.solvers.start import propose_simple_plans
 COMPILER_SECONDS, LOADING_SECONDS = 12.0, 3.0
 """Time left from which waiting is worth it for the compiler, and for code compiled before."""
 DECODES_PER_WORK = 10_000
+FIRST_CHUNK, CHUNK, FIRST_CYCLE = 100, 1_000, 20_000
+"""Steps in the first chunk, in a chunk under a work limit, and in the first cycle of cooling."""
+CHUNK_SECONDS = 0.5
 HOT, COLD = 6e-4, 1e-5
 """Temperatures relative to the cost: a step uphill of 0.06 % is likely at first, of 0.001 % at the end."""
 
@@ -52,47 +55,62 @@ def worth_compiling(search: Search) -> bool:
 
 
 def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
-    """Anneal from the incumbent for some seconds, in rounds that double in length; stops when nothing improves."""
+    """Anneal from the incumbent for some seconds, in cycles of cooling, each twice as long as the one before.
+
+    A cycle is cut into chunks, between which limits and `stop` are looked at. Chunks last about half a second; under a
+    work limit they have a fixed number of steps, so that the run depends on the seed alone.
+    """
     if search.best is None or problem.n < 2:
         return
+    readers, costs = reader_lists(problem), layer_costs(problem)
+    until = search.seconds + seconds
+    fixed = search.settings.work_limit is not None
+    chunk, cycle, done, round_number = FIRST_CHUNK, FIRST_CYCLE, 0, 0
+    while search.seconds < until and not search.finished():
+        if fixed:
+            chunk = int(min(CHUNK, max(1, search.remaining_work * DECODES_PER_WORK)))
+        began = search.seconds
+        if done == 0:
+            state = start_of(problem, search)
+        progress = (done / cycle, min(1.0, (done + chunk) / cycle))
+        state = anneal_chunk(problem, search, (readers, costs), state, chunk, progress, round_number)
+        search.work += chunk / DECODES_PER_WORK
+        took = max(search.seconds - began, 1e-6)
+        done += chunk
+        round_number += 1
+        if done >= cycle:
+            cycle, done = 2 * cycle, 0
+        if not fixed and round_number > 1:
+            # The first chunk may have waited for the compiler and says nothing of the speed.
+            chunk = max(1, int(chunk / took * min(CHUNK_SECONDS, until - search.seconds)))
+
+
+def anneal_chunk(
+    problem: MappingProblem,
+    search: Search,
+    data: tuple[tuple[IntArray, IntArray], tuple[FloatArray, float]],
+    state: tuple[IntArray, IntArray],
+    iterations: int,
+    progress: tuple[float, float],
+    round_number: int,
+) -> tuple[IntArray, IntArray]:
+    """Some steps of a cycle from an order and a placement; `progress` of the cooling from 0 to 1 at begin and end.
+
+    Proposes the best plan on the way, and returns where it ended.
+    """
     from dnnplan.solvers.kernels.annealing import anneal
 
-    arrays = problem.arrays
-    readers = reader_lists(problem)
-    extra, weight = layer_costs(problem)
-    until = search.seconds + seconds
-    iterations, round_number = 200, 0
-    while search.seconds < until and not search.finished():
-        order, place = start_of(problem, search)
-        value = max(abs(search.value or 0.0), 1e-30)
-        began = search.seconds
-        best_order, best_place, _ = anneal(
-            arrays,
-            readers,
-            order,
-            place,
-            extra,
-            weight,
-            (HOT * value, COLD * value),
-            iterations,
-            search.settings.seed + round_number,
-        )
-        decisions = decode_list(problem, arrays, best_order, forced=best_place)
-        if decisions is not None:
-            search.propose(decisions)
-        search.work += iterations / DECODES_PER_WORK
-        took = max(search.seconds - began, 1e-6)
-        left = until - search.seconds
-        if round_number == 0 and took > seconds:
-            break
-        # The first round may have waited for the compiler; later ones grow until they fill what is left.
-        iterations = (
-            iterations * 10 if round_number == 0 else int(min(iterations * 4, iterations * left / took))
-        )
-        iterations = min(max(iterations, 200), 2_000_000)
-        if search.settings.work_limit is not None:
-            iterations = int(min(iterations, max(1, search.remaining_work * DECODES_PER_WORK)))
-        round_number += 1
+    readers, (extra, weight) = data
+    value = max(abs(search.value or 0.0), 1e-30)
+    hot, cold = (value * HOT * (COLD / HOT) ** moment for moment in progress)
+    seed = (search.settings.seed + round_number) % 2**32
+    best_order, best_place, _, order, place = anneal(
+        problem.arrays, readers, *state, extra, weight, (hot, cold), iterations, seed
+    )
+    decisions = decode_list(problem, problem.arrays, best_order, forced=best_place)
+    if decisions is not None:
+        search.propose(decisions)
+    return order, place
 
 
 def start_of(problem: MappingProblem, search: Search) -> tuple[IntArray, IntArray]:

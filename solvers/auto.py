@@ -7,7 +7,6 @@ from dnnplan.formulations.mapping.bounds import objective_bound
 from dnnplan.solvers.anneal import anneal_for, worth_compiling
 from dnnplan.solvers.cpsat import CpSat, solve_exactly
 from dnnplan.solvers.lns import improve
-from dnnplan.solvers.lookahead import lookahead
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
@@ -32,8 +31,6 @@ class Auto:
         bound = objective_bound(problem)
         if bound is not None:
             search.improve_bound(bound.value, bound.name)
-        for decisions in lookahead(problem):
-            search.propose(decisions)
         propose_simple_plans(problem, search)
         if search.finished():
             return

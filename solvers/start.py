@@ -6,14 +6,15 @@ from dnnplan.costs import MappingProblem
 from dnnplan.solvers.constructive import compute_first, single_device
 from dnnplan.solvers.frugal import propose_frugal_plans
 from dnnplan.solvers.heft import heft
+from dnnplan.solvers.lookahead import lookahead
 from dnnplan.solvers.search import Search
 
 
 def propose_simple_plans(problem: MappingProblem, search: Search) -> None:
-    """HEFT, compute-first, every single device, and frugal plans if none of these fits; until the limits."""
-    decisions = heft(problem)
-    if decisions is not None:
-        search.propose(decisions)
+    """Lookahead, HEFT, compute-first, every single device, and frugal plans if none of these fits; until the limits."""
+    for decisions in (*lookahead(problem), heft(problem)):
+        if decisions is not None:
+            search.propose(decisions)
     if search.finished():
         return
     search.propose(compute_first(problem))

@@ -59,8 +59,10 @@ def anneal(  # noqa: C901, PLR0912, PLR0915
     temperature: tuple[float, float],
     iterations: int,
     seed: int,
-) -> tuple[IntArray, IntArray, float]:
-    """Best order and placement found, and their cost: weight x makespan + sum of extra[i, device of i].
+) -> tuple[IntArray, IntArray, float, IntArray, IntArray]:
+    """Best order and placement found, their cost, and the last order and placement, to go on from.
+
+    The cost is weight x makespan + sum of extra[i, device of i].
 
     Metropolis acceptance with geometric cooling (Kirkpatrick, Gelatt, Vecchi 1983); a step moves a layer in the order,
     lets the decoder choose devices again for a stretch of it, or moves a chain of layers to one device.
@@ -139,4 +141,4 @@ def anneal(  # noqa: C901, PLR0912, PLR0915
         elif new_position != old_position:
             move_entry(order, position, new_position, old_position)
         trial[:] = place
-    return best_order, best_place, best
+    return best_order, best_place, best, order, place

@@ -41,15 +41,29 @@ def extract(problem: MappingProblem, v: Variables, value: Value) -> Decisions:
         for _, _, name, channel in sorted(transfers):
             if channel >= 0:
                 channels.setdefault(problem.routes.channels[channel], []).append(name)
-    not_before: dict[str, float] = {}
+    not_before = {}
     if v.live:
-        tick = v.tick
-        not_before = {problem.layers[i]: starts[i] * tick for i in range(problem.n)}
-        if problem.execution.overlap:
-            not_before |= {
-                name: start * tick for start, _, name, _ in transfers if not name.startswith("load ")
-            }
+        calls = [(starts[i], value(v.end[i]), problem.layers[i], i) for i in range(problem.n)]
+        moves = [(start, end, name, -1) for start, end, name, _ in transfers if not name.startswith("load ")]
+        not_before = _moments(problem, v, calls + (moves if problem.execution.overlap else []))
     return dataclasses.replace(decisions, transfer_order=channels, not_before=not_before)
+
+
+def _moments(
+    problem: MappingProblem, v: Variables, events: list[tuple[int, int, str, int]]
+) -> dict[str, float]:
+    """Seconds at which calls and transfers start so that everything that ended before them in ticks has ended.
+
+    Durations are rounded down, each by less than a tick; so the p-th event in time starts as many ticks later as
+    there are roundings before it. Where all times are whole ticks nothing is added.
+    """
+    exact = v.tick == 1.0
+    moments: dict[str, float] = {}
+    late = 0
+    for start, _, name, layer in sorted(events):
+        moments[name] = (start + (0 if exact else late)) * v.tick
+        late += 1 if layer < 0 else 2 + len(problem.inputs[layer]) + len(problem.outputs[layer])
+    return moments
 
 
 def _transfers(graph: CallGraph, v: Variables, value: Value) -> list[tuple[int, int, str, int]]:
