@@ -82,7 +82,9 @@ def _bundled(name: str) -> Instance:
 def _heft(name: str) -> Callable[[], float]:
     """From a fresh view to the schedule: placement and order of all layers, as HEFT is timed elsewhere."""
     from dnnplan.costs import mapping_problem
-    from dnnplan.solvers.heft import heft
+    from dnnplan.solvers.heft import heft, warm_up
+
+    warm_up()
 
     problem = mapping_problem(_bundled(name))
 

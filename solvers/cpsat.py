@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from dnnplan.formulations.mapping.cpsat import Variables
 
 log = logging.getLogger("dnnplan")
+GRACE, LOADING_SECONDS, BUILDING_SECONDS = 0.2, 0.4, 1e-4
+"""Seconds that a limit may be overrun by, that loading OR-Tools takes, and building by layer and device."""
 RESOLUTION = 1e8
 """Ticks in the value of the incumbent: rounding down n layers costs at most n / RESOLUTION of it."""
 
@@ -62,10 +65,21 @@ def choose_tick(problem: MappingProblem, search: Search) -> float:
 
 
 def solve_exactly(problem: MappingProblem, search: Search, *, time_limit: float | None = None) -> None:
-    """Build the model, hint the incumbent, and run CP-SAT until the limits of the search."""
+    """Build the model, hint the incumbent, and run CP-SAT until the limits of the search.
+
+    Nothing is done where loading OR-Tools and building the model would overrun the time limit for nothing.
+    """
+    if search.remaining + GRACE < expected_seconds(problem):
+        return
     back_end = BackEnd(problem, search, choose_tick(problem, search))
     if back_end.build():
         back_end.solve_whole(time_limit)
+
+
+def expected_seconds(problem: MappingProblem) -> float:
+    """About how long it takes to load OR-Tools, if it is not, and to build the model."""
+    loading = 0.0 if "ortools.sat.python.cp_model" in sys.modules else LOADING_SECONDS
+    return loading + BUILDING_SECONDS * problem.n * problem.m
 
 
 class BackEnd:

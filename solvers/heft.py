@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnplan.costs import Decisions, MappingProblem, decisions_of
+from dnnplan.costs import Decisions, MappingProblem, decisions_of, mapping_problem
 from dnnplan.costs.arrays import Arrays
 from dnnplan.costs.compiled import compiled, is_ready
 from dnnplan.costs.routes import FloatArray, IntArray
@@ -63,6 +63,18 @@ def decode_list(
     if (place < 0).any():
         return None
     return decisions_of(problem, place.tolist(), device_order(place, start, end, order, problem.m))
+
+
+def warm_up() -> None:
+    """Load or compile the kernels, so that even small list schedules use them from now on."""
+    from dnnplan.instances.generators import chain
+
+    problem = mapping_problem(chain(layers=3, devices=2, seed=0))
+    ranks = compiled(upward_ranks)
+    topological = np.array(problem.topological, dtype=np.int64)
+    ranks(problem.arrays, topological, mean_times(problem), mean_delays(problem, problem.arrays))
+    forced = np.full(problem.n, -1, dtype=np.int64)
+    compiled(schedule)(problem.arrays, topological, forced, np.zeros((problem.n, problem.m)))
 
 
 def _fast(kernel: Callable[..., Any], problem: MappingProblem) -> Callable[..., Any]:

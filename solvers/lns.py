@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from dnnplan.costs import Evaluation, MappingProblem
-from dnnplan.solvers.cpsat import BackEnd, choose_tick
+from dnnplan.solvers.cpsat import GRACE, BackEnd, choose_tick, expected_seconds
 from dnnplan.solvers.neighbourhoods import NEIGHBOURHOODS
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search
@@ -39,6 +39,8 @@ class Lns:
 def improve(problem: MappingProblem, search: Search, *, rounds: int = 200) -> None:
     """Improve the incumbent, neighbourhood after neighbourhood."""
     if search.best is None or search.finished():
+        return
+    if search.remaining + GRACE < expected_seconds(problem):
         return
     back_end = BackEnd(problem, search, choose_tick(problem, search))
     if not back_end.build():

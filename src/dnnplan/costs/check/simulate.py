@@ -69,8 +69,8 @@ class Run:
         """What each call does, one after the other, without overlap: transfers by number, and COMPUTE."""
         wiring = self.wiring
         return [
-            [*reads, COMPUTE, *writes] if load < 0 else [*reads, load, COMPUTE, *writes]
-            for reads, load, writes in zip(wiring.reads, wiring.load, wiring.writes, strict=True)
+            [*wiring.reads[call], *([load] if load >= 0 else []), COMPUTE, *wiring.writes[call]]
+            for call, load in enumerate(wiring.load)
         ]
 
     def _moments(self, plan: Plan) -> None:

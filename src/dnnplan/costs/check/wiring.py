@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
 from dnnplan.costs.check.rules import Findings
 from dnnplan.costs.check.setting import Job, Setting
@@ -14,8 +14,7 @@ SEND, WRITE, READ, LOAD = range(4)
 Rank = tuple[int, int, int]
 
 
-@dataclass(slots=True)
-class Transfer:
+class Transfer(Struct, gc=False):
     """One transfer (not frozen: thousands are made, and frozen ones take three times as long to make).
 
     Parameters
@@ -47,8 +46,7 @@ class Transfer:
     output: bool = False
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct, gc=False):
     """A tensor of a job: its producing call and device (-1: an input), and its readers by device."""
 
     job: Job
@@ -57,7 +55,18 @@ class Flow:
     call: int
     device: int
     readers: dict[int, list[int]]
-    moved: list[int] = field(default_factory=list)
+    moved: list[int] = []
+
+
+class Rows(dict[int, list[int]]):
+    """Lists by index. Most are empty: those are not kept, which spares the garbage collector."""
+
+    def __missing__(self, key: int) -> list[int]:
+        return []
+
+    def add(self, key: int, value: int) -> None:
+        """Append a value to the list of an index."""
+        self.setdefault(key, []).append(value)
 
 
 class Wiring:
@@ -94,14 +103,14 @@ class Wiring:
         self.channels: dict[str, int] = {}
         self.missing: list[tuple[str, int, int]] = []
         self.need = [0] * count
-        self.after_call: list[list[int]] = [[] for _ in range(count)]
-        self.after_reads: list[list[int]] = [[] for _ in range(count)]
+        self.after_call = Rows()
+        self.after_reads = Rows()
         self.after_transfer: dict[int, list[int]] = {}
-        self.requests_call: list[list[int]] = [[] for _ in range(count)]
+        self.requests_call = Rows()
         self.requests_transfer: dict[int, list[int]] = {}
-        self.requests_job: list[list[int]] = [[] for _ in setting.jobs]
-        self.reads: list[list[int]] = [[] for _ in range(count)]
-        self.writes: list[list[int]] = [[] for _ in range(count)]
+        self.requests_job = Rows()
+        self.reads = Rows()
+        self.writes = Rows()
         self.load = [-1] * count
         self._ids: dict[str, int] = {}
         self._time_layers()
@@ -156,11 +165,11 @@ class Wiring:
 
     def _wait_for_producer(self, flow: Flow, call: int) -> None:
         if flow.call >= 0:
-            self.after_call[flow.call].append(call)
+            self.after_call.add(flow.call, call)
             self.need[call] += 1
 
     def _wait_for_reads(self, reader: int, call: int) -> None:
-        self.after_reads[reader].append(call)
+        self.after_reads.add(reader, call)
         self.need[call] += 1
 
     def _wait_for_transfer(self, transfer: int, call: int) -> None:
@@ -169,9 +178,9 @@ class Wiring:
 
     def _request_when_produced(self, flow: Flow, transfer: int) -> None:
         if flow.call >= 0:
-            self.requests_call[flow.call].append(transfer)
+            self.requests_call.add(flow.call, transfer)
         else:
-            self.requests_job[flow.job.index].append(transfer)
+            self.requests_job.add(flow.job.index, transfer)
 
     def _connect_direct(self, flow: Flow) -> None:
         """Direct staging (docs/cost-model.md, 4.1): one send for each reading device."""
@@ -194,7 +203,7 @@ class Wiring:
                 for call in calls:
                     self._wait_for_transfer(send, call)
             else:
-                self.reads[calls[0]].append(send)
+                self.reads.add(calls[0], send)
                 self._wait_for_producer(flow, calls[0])
                 for call in calls[1:]:
                     self._wait_for_reads(calls[0], call)
@@ -218,7 +227,7 @@ class Wiring:
             size = flow.job.task.batch * flow.tensor.bytes
             ends = (flow.device, self.host or 0)
             write = self._transfer(WRITE, flow, ends, flow.call, size=size, output=flow.tensor.output)
-            (self.requests_call if self.overlap else self.writes)[flow.call].append(write)
+            (self.requests_call if self.overlap else self.writes).add(flow.call, write)
         for call, later in fetching:
             self._fetch(flow, write, call, later)
 
@@ -228,7 +237,7 @@ class Wiring:
         size = self.read_size(flow, call)
         read = self._transfer(READ, flow, ends, call, size=size)
         if not self.overlap:
-            self.reads[call].append(read)
+            self.reads.add(call, read)
             self._wait_for_producer(flow, call)
             for reader in later:
                 self._wait_for_reads(call, reader)
@@ -236,7 +245,7 @@ class Wiring:
         if write >= 0:
             self.requests_transfer.setdefault(write, []).append(read)
         else:
-            self.requests_job[flow.job.index].append(read)
+            self.requests_job.add(flow.job.index, read)
         for reader in (call, *later):
             self._wait_for_transfer(read, reader)
 
