@@ -6,6 +6,7 @@ import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import IntArray
+from dnnplan.solvers.colocation import colocated
 from dnnplan.solvers.heft import decode_list, rank_order
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
@@ -61,14 +62,6 @@ def single_device(problem: MappingProblem, device: int) -> Decisions:
         ]
     )
     return ordered(problem, colocated(problem, place))
-
-
-def colocated(problem: MappingProblem, place: IntArray) -> IntArray:
-    """The placement with each colocation group on the device where all of it runs fastest."""
-    for group in problem.colocate:
-        layers = list(group)
-        place[layers] = int(problem.duration[layers].sum(axis=0).argmin())
-    return place
 
 
 def ordered(problem: MappingProblem, place: IntArray) -> Decisions:

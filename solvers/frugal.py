@@ -11,7 +11,8 @@ from dnnplan.costs.decisions import all_kept
 from dnnplan.costs.pinning import pin_greedily
 from dnnplan.costs.routes import IntArray
 from dnnplan.instances.plan import read_id, send_id
-from dnnplan.solvers.constructive import colocated, ordered
+from dnnplan.solvers.colocation import colocated
+from dnnplan.solvers.constructive import ordered
 from dnnplan.solvers.heft import heft
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search

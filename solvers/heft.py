@@ -11,6 +11,7 @@ from dnnplan.costs import Decisions, MappingProblem, decisions_of, mapping_probl
 from dnnplan.costs.arrays import Arrays
 from dnnplan.costs.compiled import compiled, is_ready
 from dnnplan.costs.routes import FloatArray, IntArray
+from dnnplan.solvers.colocation import colocated
 from dnnplan.solvers.kernels.list_schedule import device_order, schedule, upward_ranks
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
@@ -54,12 +55,20 @@ def decode_list(
     forced: IntArray | None = None,
     bias: FloatArray | None = None,
 ) -> Decisions | None:
-    """Schedule the layers in the given order; None if some layer has no room."""
+    """Schedule the layers in the given order; None if some layer has no room.
+
+    Colocation groups that the schedule tears apart move to one device, and all is scheduled again.
+    """
     if forced is None:
         forced = np.full(problem.n, -1, dtype=np.int64)
     if bias is None:
         bias = np.zeros((problem.n, problem.m))
-    place, start, end = _fast(schedule, problem)(arrays, order, forced, bias)
+    decode = _fast(schedule, problem)
+    place, start, end = decode(arrays, order, forced, bias)
+    if problem.colocate and (place >= 0).all():
+        together = colocated(problem, place.copy())
+        if (together != place).any():
+            place, start, end = decode(arrays, order, together, bias)
     if (place < 0).any():
         return None
     return decisions_of(problem, place.tolist(), device_order(place, start, end, order, problem.m))

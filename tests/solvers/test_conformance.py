@@ -84,6 +84,17 @@ def test_stop_is_heeded_with_the_incumbent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+def test_colocated_fixed_and_forbidden_layers_are_respected(name: str) -> None:
+    instance = layered(layers=24, devices=3, seed=9, colocate=4, restrict=0.3, fixed=0.1)
+    assert instance.models[0].colocate
+    result = solve(instance, name, time_limit=4, work_limit=1.0)
+    assert result.valid, result.violations
+    place = result.plan.placement
+    for group in instance.models[0].colocate:
+        assert len({place[f"{instance.models[0].name}/0/{layer}"] for layer in group}) == 1
+
+
+@pytest.mark.parametrize("name", SOLVERS)
 def test_warm_start_is_never_lost(name: str) -> None:
     instance = layered(layers=30, devices=3, seed=5)
     start = solve(instance, "lookahead", time_limit=5)
