@@ -43,13 +43,43 @@ def cost_of(
     return true + weight * spread * last.mean(), true
 
 
+def slide(a: Arrays, readers: tuple[IntArray, IntArray], position: IntArray, i: int) -> int:
+    """A random index for layer i in the order, between its last producer and its first reader."""
+    low, high = 0, position.shape[0] - 1
+    for e in range(a.in_start[i], a.in_start[i + 1]):
+        p = a.source[a.in_tensor[e]]
+        if p >= 0:
+            low = max(low, position[p] + 1)
+    for e in range(readers[0][i], readers[0][i + 1]):
+        high = min(high, position[readers[1][e]] - 1)
+    if high <= low:
+        return int(position[i])
+    return int(low + np.random.randint(high - low + 1))  # noqa: NPY002
+
+
+def move_chain(
+    a: Arrays, readers: tuple[IntArray, IntArray], place: IntArray, i: int, device: int, length: int
+) -> None:
+    """Put up to `length` layers on a device: i, one of its readers, one of that one's, and so on."""
+    j = i
+    for _ in range(length):
+        if a.duration[j, device] < np.inf:
+            place[j] = device
+        degree = readers[0][j + 1] - readers[0][j]
+        if degree == 0:
+            break
+        j = readers[1][readers[0][j] + np.random.randint(degree)]  # noqa: NPY002
+
+
 decode = compiled(schedule)
 move_entry = compiled(shift)
 judge = compiled(cost_of)
+new_index = compiled(slide)
+change_devices = compiled(move_chain)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def anneal(  # noqa: C901, PLR0912, PLR0915
+def anneal(
     a: Arrays,
     readers: tuple[IntArray, IntArray],
     order: IntArray,
@@ -78,7 +108,6 @@ def anneal(  # noqa: C901, PLR0912, PLR0915
     """
     np.random.seed(seed)  # noqa: NPY002
     n, m = a.duration.shape
-    first, reader = readers
     bias = np.zeros((n, m))
     order = order.copy()
     place = place.copy()
@@ -96,37 +125,18 @@ def anneal(  # noqa: C901, PLR0912, PLR0915
         heat *= ratio
         i = np.random.randint(n)  # noqa: NPY002
         kind = np.random.randint(10)  # noqa: NPY002
-        old_position, new_position = position[i], position[i]
+        old, new = position[i], position[i]
         if kind < 4:
-            # Between its last producer and its first reader.
-            low, high = 0, n - 1
-            for e in range(a.in_start[i], a.in_start[i + 1]):
-                p = a.source[a.in_tensor[e]]
-                if p >= 0:
-                    low = max(low, position[p] + 1)
-            for e in range(first[i], first[i + 1]):
-                high = min(high, position[reader[e]] - 1)
-            if high <= low:
+            new = new_index(a, readers, position, i)
+            if new == old:
                 continue
-            new_position = low + np.random.randint(high - low + 1)  # noqa: NPY002
-            if new_position == old_position:
-                continue
-            move_entry(order, position, old_position, new_position)
+            move_entry(order, position, old, new)
         elif kind < 6:
-            length = 1 + np.random.randint(12)  # noqa: NPY002
-            for q in range(old_position, min(n, old_position + length)):
-                trial[order[q]] = -1
+            # The decoder chooses again for a stretch of the order.
+            trial[order[old : old + 1 + np.random.randint(12)]] = -1  # noqa: NPY002
         else:
-            d = np.random.randint(m)  # noqa: NPY002
             length = 1 + np.random.randint(1 if kind < 8 else 16)  # noqa: NPY002
-            j = i
-            for _step in range(length):
-                if a.duration[j, d] < np.inf:
-                    trial[j] = d
-                degree = first[j + 1] - first[j]
-                if degree == 0:
-                    break
-                j = reader[first[j] + np.random.randint(degree)]  # noqa: NPY002
+            change_devices(a, readers, trial, i, np.random.randint(m), length)  # noqa: NPY002
         placed, _, end = decode(a, order, trial, bias)
         cost, true = np.inf, np.inf
         if placed.min() >= 0:
@@ -138,7 +148,7 @@ def anneal(  # noqa: C901, PLR0912, PLR0915
                 best = true
                 best_order[:] = order
                 best_place[:] = placed
-        elif new_position != old_position:
-            move_entry(order, position, new_position, old_position)
+        elif new != old:
+            move_entry(order, position, new, old)
         trial[:] = place
     return best_order, best_place, best, order, place
