@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from msgspec import Struct
 
 from dnnplan.costs.check.ends import End, Ends
 from dnnplan.instances import DeviceRule, Instance, InstanceError, Layer, Link, Model, Task
@@ -33,7 +35,7 @@ class Job:
         return layer_key(self.task.name, self.number, name)
 
 
-class Move(NamedTuple):
+class Move(Struct, gc=False):
     """Seconds of a transfer, the link it uses, and whether it is zero-copy."""
 
     seconds: float
