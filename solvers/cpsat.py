@@ -94,17 +94,11 @@ class BackEnd:
         from dnnplan.formulations.mapping.cpsat import build
 
         search, problem = self.search, self.problem
-        latency_only = problem.stages[0] == (("latency", 1.0),)
-        horizon = (
-            search.best.cost.latency
-            if search.best is not None and latency_only and not self._delays()
-            else None
-        )
+        # Better plans end before the incumbent. (Plans for live memory may wait, and keep the loose horizon.)
+        bounded = problem.stages[0] == (("latency", 1.0),) and problem.execution.memory != "live"
+        horizon = search.best.cost.latency if search.best is not None and bounded else None
         self.variables = build(problem, self.tick, horizon=horizon, keep_going=lambda: not search.finished())
         return self.variables is not None
-
-    def _delays(self) -> bool:
-        return self.problem.execution.memory == "live"
 
     def solve_whole(self, time_limit: float | None = None, *, presolve: bool = True) -> None:
         """Search the whole model; bounds count."""

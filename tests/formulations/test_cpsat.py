@@ -201,6 +201,16 @@ def test_the_hint_is_complete_enough_to_be_feasible(execution: Execution) -> Non
         assert solver.solve(v.model) in (cp_model.OPTIMAL, cp_model.FEASIBLE)
 
 
+def test_hint_counts_waiting_in_ticks() -> None:
+    """b may not start before 7 s: tick 14 of half a second, in the hint as in the plan."""
+    problem = pair(linked=False)
+    v = build(problem, 0.5)
+    assert v is not None
+    assert hint(v, decisions_of(problem, [0, 1], [[0], [1]], not_before={"m/0/b": 7.0}))
+    hinted = dict(zip(v.model.proto.solution_hint.vars, v.model.proto.solution_hint.values, strict=True))
+    assert hinted[v.start[1].index] == 14
+
+
 def test_rounding_never_lengthens_a_plan() -> None:
     for seed in range(10):
         problem = mapping_problem(random_small(seed, Execution()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import msgspec
 import pytest
@@ -80,7 +79,9 @@ def test_result_survives_json(name: str) -> None:
 def test_stop_is_heeded_with_the_incumbent(name: str) -> None:
     instance = layered(layers=60, devices=4, seed=3)
     result = solve(instance, name, time_limit=30, stop=lambda: True)
-    assert result.stop_reason in ("interrupted", "exhausted", "proved")
+    # Constructive solvers may be through before they ask; searches must notice.
+    at_once = ("single_device", "compute_first", "heft", "lookahead", "frugal", "anneal", "lns")
+    assert result.stop_reason == "interrupted" or (name in at_once and result.stop_reason == "exhausted")
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -105,11 +106,20 @@ def test_warm_start_is_never_lost(name: str) -> None:
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_limit_on_energy_is_kept(name: str) -> None:
-    instance = load_bundled("tiny/hand")
-    free = solve(instance, "heft", time_limit=5)
-    limit = free.cost.energy * 0.999 if free.cost.energy else 1.0
-    result = solve(instance, name, time_limit=5, limits={"energy": limit})
-    if result.cost is not None:
+    """Halfway between what heft spends and the least that any plan can spend."""
+    instance = layered(layers=8, devices=3, seed=1)
+    spent = solve(instance, "heft", time_limit=5).cost.energy
+    least = solve(instance, "cpsat", objective="energy", time_limit=20)
+    assert least.status == "optimal"
+    assert least.cost.energy < 0.99 * spent
+    limit = (spent + least.cost.energy) / 2
+    result = solve(instance, name, time_limit=10, limits={"energy": limit})
+    if name in EXACT:
+        assert result.plan is not None
+    if result.plan is None:
+        assert result.status == "unknown"
+    else:
+        assert result.valid
         assert result.cost.energy <= limit * (1 + 1e-6)
 
 
@@ -170,9 +180,6 @@ def test_same_answer_whatever_the_hash_seed() -> None:
 
 
 def test_time_limit_ends_the_run() -> None:
-    instance = layered(layers=300, devices=6, seed=1)
-    began = time.perf_counter()
-    result = solve(instance, "auto", time_limit=2)
-    # Not a timing: without any limit this instance takes minutes.
-    assert time.perf_counter() - began < 60
-    assert result.status in ("feasible", "optimal")
+    """Without any limit this instance takes minutes; the limit is why it ends."""
+    result = solve(layered(layers=300, devices=6, seed=1), "auto", time_limit=2)
+    assert (result.status, result.stop_reason) == ("feasible", "time_limit")

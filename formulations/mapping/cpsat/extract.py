@@ -99,8 +99,9 @@ def _route(problem: MappingProblem, move: Move, place: list[int]) -> tuple[int, 
 
 def hint(v: Variables, decisions: Decisions) -> bool:
     """Hint every variable that a plan determines; False if the plan does not fit the rounded model."""
+    ticks = {name: v.problem.in_ticks(seconds) for name, seconds in decisions.not_before.items()}
     try:
-        evaluation = evaluate(v.problem, decisions)
+        evaluation = evaluate(v.problem, dataclasses.replace(decisions, not_before=ticks))
     except PlanError:
         return False
     model = v.model
