@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from benchmarks.case import Measured
 from benchmarks.machine import describe_machine, describe_versions
-from benchmarks.requirements import AGREEING, LEAST_AGREEING
+from benchmarks.requirements.selection import AGREEING, LEAST_AGREEING
 from dnnplan.costs import MappingProblem, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.formulations.mapping.bounds import objective_bound

@@ -12,10 +12,12 @@ from rich.console import Console
 
 from benchmarks import report as module
 from benchmarks.report import main, read_rows, report
-from benchmarks.requirements import AGREEING, Verdict, judge
+from benchmarks.requirements import judge
+from benchmarks.requirements.selection import AGREEING
+from benchmarks.requirements.verdict import Verdict
 from benchmarks.row import Row
 from benchmarks.store import Store
-from benchmarks.suites.real_networks import FOUR, NINE, PAIR
+from benchmarks.suites.real_networks import FOUR, MIXTURES, NINE, PAIR
 from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from benchmarks.timings import MEASUREMENTS
 from dnnplan.instances import InputError
@@ -105,7 +107,7 @@ def test_timings_keep_their_targets_or_not() -> None:
 
 
 def test_every_timing_with_a_target_is_a_requirement() -> None:
-    texts = [v.requirement for v in judge([])]
+    texts = [v.requirement for v in judge([row()])]
     for timing in MEASUREMENTS.values():
         assert any(timing.what in text for text in texts) is (timing.target is not None)
 
@@ -141,7 +143,7 @@ def test_the_report_names_machine_date_rows_and_what_is_missing() -> None:
     assert "2026-11-20T10:00:00+00:00" in text
     assert "`check` refused 1" in text
     assert "BROKEN" in text
-    assert f"1 of {len(judge([]))} reached, {len(judge([])) - 1} not run." in text
+    assert f"1 of {len(judge([row()]))} reached, {len(judge([row()])) - 1} not run." in text
     assert "| 10.1 ms optimal, bound 10.1 ms, gap 0 %, 8.5 s | yes |" in text
 
 
@@ -186,3 +188,29 @@ def test_a_missing_or_empty_store_is_said(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "none.sqlite").exists()
     with pytest.raises(InputError, match="no rows"):
         module.report([])
+
+
+def mixture_row(name: str, solver: str, **changes: Any) -> Row:
+    return row(suite="real-networks", instance=name, solver=solver, time_limit=60.0, **changes)
+
+
+def test_full_mixtures_are_judged_by_their_means() -> None:
+    full = "phone/" + MIXTURES["small ones"]
+    rows = [mixture_row(full, "heft", value=0.020), mixture_row(full, "auto", value=0.019, gap=0.11)]
+    assert [v.reached for v in judge(rows) if "full devices" in v.requirement] == [True, True]
+    rows[1] = mixture_row(full, "auto", value=0.0195, gap=0.13, started_at="2027")
+    assert [v.reached for v in judge(rows) if "full devices" in v.requirement] == [False, False]
+
+
+def test_dominated_mixtures_must_be_proven_with_every_seed() -> None:
+    name = "phone/" + MIXTURES["squeezenet"]
+    rows = [mixture_row(name, "auto"), mixture_row(name, "auto", seed=1)]
+    assert verdict(rows, "dominated").reached
+    rows[1] = mixture_row(name, "auto", seed=1, seconds=31.0, value=0.02)
+    assert verdict(rows, "dominated").reached is False
+
+
+def test_suites_that_were_not_run_are_not_judged() -> None:
+    assert {v.requirement for v in judge([row()])}.isdisjoint(
+        v.requirement for v in judge([mixture_row(PAIR, "auto")])
+    )

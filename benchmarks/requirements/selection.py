@@ -1,36 +1,22 @@
-"""The targets, each judged from what the store holds."""
+"""What the suite `selection` is to reach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from benchmarks.requirements.verdict import Verdict, outcome, solved
 from benchmarks.row import Row
 from benchmarks.suites.limits import MOST_SECONDS, SECONDS
 from benchmarks.suites.real_networks import FOUR, NINE, PAIR
 from benchmarks.timings import MEASUREMENTS
-from dnnplan.reports.units import percent, readable
+from dnnplan.reports.units import readable
 
 LEAST_AGREEING = 200
+AGREEING = "agreeing instances"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What was found for one requirement; `reached` is None where the store says nothing about it."""
-
-    requirement: str
-    found: str
-    reached: bool | None
-
-
-def judge(rows: Iterable[Row]) -> list[Verdict]:
-    """All requirements in order; of several rows for one thing the newest counts."""
-    newest: dict[tuple[str, str, str, float | None, int], Row] = {}
-    for row in rows:
-        key = (row.kind, row.instance, row.solver, row.time_limit, row.seed)
-        if key not in newest or row.started_at >= newest[key].started_at:
-            newest[key] = row
-    chosen = list(newest.values())
+def judge(chosen: Sequence[Row]) -> list[Verdict]:
+    """All requirements in order."""
     return [
         _proved(chosen, "ResNet-50 + Inception v1 on phone-soc: optimality proven within 20 s", PAIR, 20.0),
         _proved(chosen, "with DenseNet-121 and ShuffleNet: optimality proven within 60 s", FOUR, 60.0),
@@ -41,44 +27,25 @@ def judge(rows: Iterable[Row]) -> list[Verdict]:
     ]
 
 
-def _solved(rows: Sequence[Row], instance: str, solver: str, most_seconds: float) -> list[Row]:
-    return [
-        r
-        for r in rows
-        if r.kind == "solve"
-        and r.instance == instance
-        and r.solver == solver
-        and r.time_limit is not None
-        and r.time_limit <= most_seconds
-    ]
-
-
 def _proved(rows: Sequence[Row], text: str, instance: str, most_seconds: float) -> Verdict:
     """Proved with every seed that was run, by the clock of the caller."""
-    runs = _solved(rows, instance, "auto", most_seconds)
+    runs = solved(rows, instance, "auto", most_seconds)
     if not runs:
         return Verdict(requirement=text, found="not run", reached=None)
-    found = "; ".join(_outcome(r) for r in runs)
+    found = "; ".join(outcome(r) for r in runs)
     reached = all(r.status == "optimal" and r.valid and r.seconds <= most_seconds for r in runs)
     return Verdict(requirement=text, found=found, reached=reached)
 
 
 def _better(rows: Sequence[Row], text: str, instance: str, most_seconds: float) -> Verdict:
-    runs = _solved(rows, instance, "auto", most_seconds)
-    rivals = [r.value for r in _solved(rows, instance, "heft", most_seconds) if r.value is not None]
+    runs = solved(rows, instance, "auto", most_seconds)
+    rivals = [r.value for r in solved(rows, instance, "heft", most_seconds) if r.value is not None]
     if not runs or not rivals:
         return Verdict(requirement=text, found="not run", reached=None)
     best = min(rivals)
-    found = "; ".join(_outcome(r) for r in runs) + f"; heft {readable(best, 's')}"
+    found = "; ".join(outcome(r) for r in runs) + f"; heft {readable(best, 's')}"
     reached = all(r.value is not None and r.valid and r.value < best and r.gap is not None for r in runs)
     return Verdict(requirement=text, found=found, reached=reached)
-
-
-def _outcome(row: Row) -> str:
-    if row.value is None:
-        return f"{row.status} after {row.seconds:.1f} s"
-    proof = "" if row.bound is None else f", bound {readable(row.bound, row.unit)}, gap {percent(row.gap)}"
-    return f"{readable(row.value, row.unit)} {row.status}{proof}, {row.seconds:.1f} s"
 
 
 def _timings(rows: Sequence[Row]) -> list[Verdict]:
@@ -132,6 +99,3 @@ def _agreement(rows: Sequence[Row]) -> Verdict:
     failed = [r for r in runs if r.reached is False or r.status == "error"]
     found = f"{agreeing} instances agree" + (f"; {failed[0].message}" if failed else "")
     return Verdict(requirement=text, found=found, reached=agreeing >= LEAST_AGREEING and not failed)
-
-
-AGREEING = "agreeing instances"

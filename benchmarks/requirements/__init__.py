@@ -1,0 +1,28 @@
+"""The targets, each judged from what the stores hold: one module a suite.
+
+To add one: a module with ``judge(rows) -> list[Verdict]``, and one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+
+from benchmarks.requirements.verdict import Verdict, newest
+from benchmarks.row import Row
+
+JUDGES: dict[str, str] = {
+    "selection": "benchmarks.requirements.selection",
+    "real-networks": "benchmarks.requirements.real_networks",
+}
+
+
+def judge(rows: Iterable[Row]) -> list[Verdict]:
+    """All requirements of the suites that the rows belong to; of several rows for one thing the newest counts."""
+    chosen = newest(rows)
+    verdicts: list[Verdict] = []
+    for suite, module in JUDGES.items():
+        mine = [row for row in chosen if row.suite == suite]
+        if mine:
+            verdicts += importlib.import_module(module).judge(mine)
+    return verdicts
