@@ -2,6 +2,7 @@
 #
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
+#   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +11,9 @@ SUITE  ?= selection
 LIMIT  ?=
 STORE  ?= benchmarks/results/$(SUITE).sqlite
 
-.PHONY: demo test venv lint types bench report clean
+MAPPING := real-networks energy memory device-placement h2h saga auckland hetero-dag fjsp hax-conn rates scale
+
+.PHONY: demo test venv lint types bench report bench-mapping report-mapping clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,6 +49,14 @@ bench: $(VENV)/.demo
 
 report: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(STORE) --output benchmarks/results/$(SUITE).md
+
+bench-mapping: $(VENV)/.demo
+	for suite in $(MAPPING); do \
+		$(BIN)/dnnplan bench $$suite --store benchmarks/results/$$suite.sqlite || exit 1; done
+
+report-mapping: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report $(MAPPING:%=benchmarks/results/%.sqlite) \
+		--output benchmarks/results/mapping.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

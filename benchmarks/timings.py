@@ -48,7 +48,11 @@ class Timing:
 
 def measure(name: str) -> Measured:
     """Run a timing: the median in seconds, and a note on the spread."""
-    timing = MEASUREMENTS[name]
+    return take(MEASUREMENTS[name])
+
+
+def take(timing: Timing) -> Measured:
+    """Samples of a timing until there are enough."""
     sample = timing.prepare()
     for _ in range(timing.warm):
         sample()
@@ -79,14 +83,14 @@ def _bundled(name: str) -> Instance:
     return load_bundled(name)
 
 
-def _heft(name: str) -> Callable[[], float]:
+def time_heft(instance: Instance) -> Callable[[], float]:
     """From a fresh view to the schedule: placement and order of all layers, as HEFT is timed elsewhere."""
     from dnnplan.costs import mapping_problem
     from dnnplan.solvers.heft import heft, warm_up
 
     warm_up()
 
-    problem = mapping_problem(_bundled(name))
+    problem = mapping_problem(instance)
 
     def sample() -> float:
         # A view keeps arrays that it has made once; each sample makes them again.
@@ -170,10 +174,16 @@ def _command(*arguments: str) -> Callable[[], float]:
 
 MEASUREMENTS: dict[str, Timing] = {
     "heft-1000x8": Timing(
-        what="heft, 1,000 layers x 8 devices, warm", target=0.010, prepare=lambda: _heft(MEDIUM), warm=3
+        what="heft, 1,000 layers x 8 devices, warm",
+        target=0.010,
+        prepare=lambda: time_heft(_bundled(MEDIUM)),
+        warm=3,
     ),
     "heft-10000x16": Timing(
-        what="heft, 10,000 layers x 16 devices, warm", target=0.300, prepare=lambda: _heft(LARGE), warm=2
+        what="heft, 10,000 layers x 16 devices, warm",
+        target=0.300,
+        prepare=lambda: time_heft(_bundled(LARGE)),
+        warm=2,
     ),
     "heft-evaluated-10000x16": Timing(
         what="heft and the evaluation of its plan, 10,000 layers x 16 devices, warm",

@@ -1,4 +1,4 @@
-"""The bundled instances: generated ones, a hand-made one, and real networks on the bundled platforms."""
+"""The bundled instances: generated ones, a hand-made one, a published suite, real networks on bundled platforms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from dnnplan.instances.bundled_platforms import load_platform, platform_names, suggestion
 from dnnplan.instances.errors import InputError
+from dnnplan.instances.h2h.names import H2H_DEVICES, h2h_by_name, h2h_options, h2h_rows
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.model import Layer, Model, Tensor
 from dnnplan.instances.platform import Device, Execution, Link, Memory, Platform
@@ -73,7 +74,8 @@ def load_bundled(name: str) -> Instance:
     """A bundled instance by name.
 
     Any of the light ONNX networks can be put on a platform as ``<platform>/<network>+<network>+...``, also
-    where the combination is not listed; a network may be named twice.
+    where the combination is not listed; a network may be named twice. The suite of H2H is
+    ``h2h/<model>-<GB/s to the host>`` with the endings ``-cross`` and ``-contention`` in this order.
 
     Raises
     ------
@@ -93,6 +95,8 @@ def load_bundled(name: str) -> Instance:
     prefix, _, networks = name.partition("/")
     if prefix in PLATFORM_PREFIXES and networks:
         return _networks(name)
+    if h2h_options(name) is not None:
+        return h2h_by_name(name)
     raise InputError(
         f"{name}: no such bundled instance; {suggestion(name, tuple(entries))} "
         "`dnnplan instances` lists them all"
@@ -142,7 +146,40 @@ def _entries() -> dict[str, _Entry]:
     for label, note, ratio, options in VARIANTS:
         entries |= _generated("layered", 50, 4, ratio, label=label, note=note, **options)
     entries |= _multi((20, 20, 20), 4, 0.0) | _multi((50, 50, 50, 50), 8, 0.0) | _multi((20, 20, 20), 4, 5.0)
-    return entries | _real()
+    return entries | _real() | _h2h() | _rates()
+
+
+def _h2h() -> dict[str, _Entry]:
+    """Entries of the H2H suite."""
+    return {
+        name: _Entry(what, layers, H2H_DEVICES, partial(h2h_by_name, name))
+        for name, what, layers in h2h_rows()
+    }
+
+
+RATE_SCENARIOS = {
+    "camera": ("four networks at 5 to 30 Hz on phone-soc, in blocks", 32, 4),
+    "glasses": ("four networks at 15 to 60 Hz on phone-soc, in blocks", 32, 4),
+    "driver": ("four tasks of three networks at 10 and 30 Hz on jetson-soc, in blocks", 24, 4),
+}
+"""What each scenario of several rates is, its layers, and its devices."""
+
+
+def _rates() -> dict[str, _Entry]:
+    """Entries of periodic tasks; the files are made by ``benchmarks/rate_scenarios.py``."""
+    return {
+        f"rates/{name}": _Entry(what, layers, devices, partial(_rate_scenario, name))
+        for name, (what, layers, devices) in RATE_SCENARIOS.items()
+    }
+
+
+def _rate_scenario(name: str) -> Instance:
+    from importlib.resources import files as resource_files
+
+    from dnnplan.instances.files import loads_instance
+
+    path = resource_files("dnnplan.instances") / "scenarios" / f"{name}.json"
+    return loads_instance(path.read_text(encoding="utf-8"), syntax="json")
 
 
 TIGHT: dict[str, Any] = {"memory_tightness": 0.5, "shared_channel": True}

@@ -89,7 +89,7 @@ class Result(Record, omit_defaults=False, kw_only=True):
     violations
         What `check` found; empty for every plan a solver returns.
     message
-        The reason of an infeasible or failed answer.
+        Why it is infeasible, or what failed, and what `--set` changed.
     """
 
     status: Status

@@ -10,6 +10,7 @@ from dnnplan.costs import MappingProblem
 from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.heft import decode_list, rank_order
+from dnnplan.solvers.host_search import host_search_is_ready, search_host, searches_host
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
@@ -27,8 +28,9 @@ HOT, COLD = 6e-4, 1e-5
 class Anneal:
     """Restarted annealing of order and devices from the best plan so far; the compiled decoder is the judge.
 
-    Transfers under host staging, without overlap or with contention are plain delays to it; each improvement is
-    evaluated as it will execute before it counts.
+    Host staging without overlap has kernels of its own (`dnnplan.solvers.host_search`), which time plans as they
+    execute. Elsewhere transfers under host staging, without overlap or with contention are plain delays; each
+    improvement is evaluated as it will execute before it counts.
     """
 
     summary = "simulated annealing of order and devices on compiled list schedules"
@@ -39,12 +41,15 @@ class Anneal:
         propose_simple_plans(problem, search)
         if not worth_compiling(search):
             return
-        seconds = search.remaining if np.isfinite(search.remaining) else 60.0
+        unlimited = np.isinf(search.remaining) and np.isinf(search.remaining_work)
+        seconds = 60.0 if unlimited else search.remaining
         anneal_for(problem, search, seconds)
 
 
 def worth_compiling(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
+    if searches_host(search.problem):
+        return host_search_is_ready(search)
     if search.remaining >= COMPILER_SECONDS:
         return True
     if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
@@ -54,21 +59,27 @@ def worth_compiling(search: Search) -> bool:
     return bool(anneal.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal))
 
 
-def anneal_for(problem: MappingProblem, search: Search, seconds: float) -> None:
+def anneal_for(problem: MappingProblem, search: Search, seconds: float, work: float = float("inf")) -> None:
     """Anneal from the incumbent for some seconds, in cycles of cooling, each twice as long as the one before.
 
     A cycle is cut into chunks, between which limits and `stop` are looked at. Chunks last about half a second; under a
-    work limit they have a fixed number of steps, so that the run depends on the seed alone.
+    work limit they have a fixed number of steps, so that the run depends on the seed alone, and ends after that much
+    `work`.
     """
     if search.best is None or problem.n < 2:
+        return
+    if searches_host(problem):
+        search_host(problem, search, seconds)
         return
     readers, costs = reader_lists(problem), layer_costs(problem)
     until = search.seconds + seconds
     fixed = search.settings.work_limit is not None
     chunk, cycle, done, round_number = FIRST_CHUNK, FIRST_CYCLE, 0, 0
-    while search.seconds < until and not search.finished():
+    limit = search.work + work
+    while search.seconds < until and search.work < limit and not search.finished():
         if fixed:
-            chunk = int(min(CHUNK, max(1, search.remaining_work * DECODES_PER_WORK)))
+            left = min(search.remaining_work, limit - search.work)
+            chunk = int(min(CHUNK, max(1, left * DECODES_PER_WORK)))
         began = search.seconds
         if done == 0:
             state = start_of(problem, search)

@@ -4,50 +4,59 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.solvers.anneal import anneal_for, worth_compiling
 from dnnplan.solvers.cpsat import CpSat, solve_exactly
-from dnnplan.solvers.lns import improve
+from dnnplan.solvers.device_placement import solve_device_placement
+from dnnplan.solvers.host_search import searches_host
+from dnnplan.solvers.lp_guided import relax_and_guide
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
+from dnnplan.solvers.through_host import plan_through_host
+from dnnplan.solvers.turns import improve_for, take_turns
 
-EXACT_ALONE = 1_200
-EXACT_AT_ALL = 2_000
-PARTS_AT_ALL = 12_000
-"""Layers x devices up to which CP-SAT gets all the time that is left, a part of it, or only neighbourhoods."""
+EXACT_SMALL, EXACT_ALONE, EXACT_AT_ALL = 600, 1_200, 2_000
+"""Layers x devices up to which CP-SAT gets nearly all of the time that is left, most of it, or a part."""
+SMALL_SHARE, ALONE_SHARE, PART_SHARE = 0.9, 0.75, 0.4
+"""These shares; all of it where no compiled search could use the rest."""
 
 
 class Auto:
-    """Bounds, list schedules and annealing first; CP-SAT with a complete hint; then LNS and annealing in turn.
+    """Bounds, list schedules and local search first; CP-SAT with a complete hint; then windows and local search.
 
     Returns the best checked plan with the best bound that any of them proved.
     """
 
     summary = "bounds, heuristics, exact search and local search in turn (the default)"
-    capabilities = Capabilities(exact=True, bounds=True, objectives=CpSat.capabilities.objectives)
+    capabilities = Capabilities(
+        exact=True, bounds=True, calls=True, objectives=(*CpSat.capabilities.objectives, "max_load")
+    )
 
     def run(self, problem: MappingProblem, search: Search) -> None:
         """Until optimality is proven or the limits are reached."""
+        if solve_device_placement(problem, search):
+            return
         bound = objective_bound(problem)
         if bound is not None:
             search.improve_bound(bound.value, bound.name)
         propose_simple_plans(problem, search)
         if search.finished():
             return
+        if searches_host(problem) and search.best is not None:
+            plan_through_host(problem, search)
+            return
         size = problem.n * problem.m
-        anneals = problem.execution.memory != "live" and worth_compiling(search)
-        if anneals:
-            anneal_for(problem, search, min(0.1 * search.remaining, 0.002 * size))
+        improved = improve_for(
+            problem,
+            search,
+            min(0.1 * search.remaining, 0.005 * size),
+            min(0.1 * search.remaining_work, 1e-3 * size),
+        )
+        relax_and_guide(problem, search)
         if search.finished():
             return
-        if size <= EXACT_ALONE:
-            solve_exactly(problem, search)
-            return
         if size <= EXACT_AT_ALL:
-            solve_exactly(problem, search, time_limit=0.5 * search.remaining)
-        if anneals and not search.finished():
-            anneal_for(problem, search, 0.4 * search.remaining)
-        if size <= PARTS_AT_ALL:
-            improve(problem, search)
-        elif anneals:
-            anneal_for(problem, search, search.remaining)
+            share = SMALL_SHARE if size <= EXACT_SMALL else ALONE_SHARE if size <= EXACT_ALONE else PART_SHARE
+            share = share if improved else 1.0
+            left = search.remaining_work if search.settings.work_limit is not None else search.remaining
+            solve_exactly(problem, search, time_limit=share * left)
+        take_turns(problem, search)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dnnplan.costs import Decisions, MappingProblem
-from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.costs import MappingProblem
+from dnnplan.formulations.mapping.bounds import energy_bound, latency_bounds, objective_bound
 from dnnplan.instances import SolverError
+from dnnplan.solvers.cpsat_reports import Reports, run_in_thread, safe_bound
 from dnnplan.solvers.registry import Capabilities
-from dnnplan.solvers.search import Search
+from dnnplan.solvers.search import Search, Settings
 from dnnplan.solvers.start import propose_simple_plans
 
 if TYPE_CHECKING:
@@ -29,6 +31,26 @@ GRACE, LOADING_SECONDS, BUILDING_SECONDS = 0.2, 0.4, 1e-4
 RESOLUTION = 1e8
 """Ticks in the value of the incumbent: rounding down n layers costs at most n / RESOLUTION of it."""
 
+TURNS = (0.05, 0.08, 0.2, 0.35, 0.6, 1.0)
+"""Shares of the time left for turns without and with linear relaxation. Without it CP-SAT closes instances in which
+communication decides, many times faster; with it those in which devices are full (50 layers: either in seconds)."""
+WITHOUT_RELAXATION = ("no_lp", "quick_restart_no_lp", "objective_lb_search_no_lp")
+"""Strategies of CP-SAT without linear relaxation, for several threads."""
+WORK_OF_A_TURN = 2.0
+"""Units of work of the first turn where nothing limits the run; later ones get four times as many each."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run of CP-SAT: seconds and units of work, infinite where there is none, and its relaxation.
+
+    `relaxation` is CP-SAT's level of linearisation: 0 (none) or 1.
+    """
+
+    seconds: float
+    work: float
+    relaxation: int = 1
+
 
 class CpSat:
     """The formulation of `dnnplan.formulations.mapping.cpsat`, solved by OR-Tools CP-SAT.
@@ -40,7 +62,16 @@ class CpSat:
     capabilities = Capabilities(
         exact=True,
         bounds=True,
-        objectives=("latency", "energy", "traffic", "weighted_completion", "tardiness"),
+        objectives=(
+            "latency",
+            "energy",
+            "edp",
+            "traffic",
+            "max_load",
+            "weighted_completion",
+            "tardiness",
+            "memory",
+        ),
     )
 
     def run(self, problem: MappingProblem, search: Search) -> None:
@@ -67,13 +98,30 @@ def choose_tick(problem: MappingProblem, search: Search) -> float:
 def solve_exactly(problem: MappingProblem, search: Search, *, time_limit: float | None = None) -> None:
     """Build the model, hint the incumbent, and run CP-SAT until the limits of the search.
 
+    `time_limit` is in seconds, or in units of work where the search is limited by work.
     Nothing is done where loading OR-Tools and building the model would overrun the time limit for nothing.
     """
     if search.remaining + GRACE < expected_seconds(problem):
         return
     back_end = BackEnd(problem, search, choose_tick(problem, search))
-    if back_end.build():
+    if back_end.build(proofs=True):
         back_end.solve_whole(time_limit)
+
+
+def latest_end(problem: MappingProblem, search: Search) -> float | None:
+    """Seconds by which every plan better than the incumbent ends; None where nothing is known.
+
+    Plans for live memory may wait, and keep the loose horizon of the model.
+    """
+    best, stage = search.best, problem.stages[0]
+    if best is None or problem.execution.memory == "live" or "memory" in problem.measured:
+        return None
+    if stage == (("latency", 1.0),):
+        return best.cost.latency
+    if stage == (("edp", 1.0),):
+        energy = energy_bound(problem, latency_bounds(problem)[0].value).value
+        return best.cost.edp / energy if energy > 0 else None
+    return None
 
 
 def expected_seconds(problem: MappingProblem) -> float:
@@ -89,19 +137,49 @@ class BackEnd:
         self.problem, self.search, self.tick = problem, search, tick
         self.variables: Variables | None = None
 
-    def build(self) -> bool:
-        """Build the model; False if the limits came first."""
+    def build(self, *, proofs: bool = False) -> bool:
+        """Build the model, with what only proofs need if asked to; False if the limits came first."""
         from dnnplan.formulations.mapping.cpsat import build
 
         search, problem = self.search, self.problem
-        # Better plans end before the incumbent. (Plans for live memory may wait, and keep the loose horizon.)
-        bounded = problem.stages[0] == (("latency", 1.0),) and problem.execution.memory != "live"
-        horizon = search.best.cost.latency if search.best is not None and bounded else None
-        self.variables = build(problem, self.tick, horizon=horizon, keep_going=lambda: not search.finished())
+        horizon = latest_end(problem, search)
+        self.variables = build(
+            problem,
+            self.tick,
+            horizon=horizon,
+            proofs=proofs,
+            keep_going=lambda: not search.finished(),
+        )
         return self.variables is not None
 
-    def solve_whole(self, time_limit: float | None = None, *, presolve: bool = True) -> None:
-        """Search the whole model; bounds count."""
+    def solve_whole(self, time_limit: float | None = None) -> None:
+        """Search the whole model, in turns without and with linear relaxation; bounds count."""
+        search, began, worked = self.search, time.perf_counter(), self.search.work
+        for turn, share in enumerate(TURNS):
+            spent = search.work - worked if self.by_work else time.perf_counter() - began
+            left = self._limits(math.inf if time_limit is None else time_limit - spent)
+            if search.finished() or min(left.seconds, left.work) <= 0:
+                return
+            work = left.work * share
+            if turn < len(TURNS) - 1 and math.isinf(left.seconds) and math.isinf(work):
+                work = WORK_OF_A_TURN * 4.0**turn
+            if self._turn(Limits(left.seconds * share, work, relaxation=turn % 2), presolve=True):
+                return
+
+    @property
+    def by_work(self) -> bool:
+        """Whether runs are limited by work, so that the clock must not decide anything."""
+        return self.search.settings.work_limit is not None
+
+    def _limits(self, limit: float, relaxation: int = 1) -> Limits:
+        """What is left of the search, and at most `limit` seconds, or units of work where those are limited."""
+        seconds, work = self.search.remaining, self.search.remaining_work
+        if self.by_work:
+            return Limits(seconds, min(work, limit), relaxation)
+        return Limits(min(seconds, limit), work, relaxation)
+
+    def _turn(self, limits: Limits, *, presolve: bool) -> bool:
+        """One search of the whole model; True if there is nothing left to do."""
         from ortools.sat.python import cp_model
 
         from dnnplan.formulations.mapping.cpsat import hint
@@ -110,18 +188,25 @@ class BackEnd:
         assert v is not None
         if search.best is not None and not hint(v, search.best.decisions):
             log.debug("the incumbent does not fit the rounded model; no hint")
-        status, solver = self._run(v.model, time_limit, presolve=presolve, bounds=True)
+        model = v.model.clone()
+        if search.bound is not None and self.problem.stages[0] == (("latency", 1.0),):
+            least = math.floor(search.bound / v.tick * (1 - 1e-9))
+            model.add(model.get_int_var_from_proto_index(v.makespan.index) >= least)
+        status, solver = self._run(model, limits, presolve=presolve, bounds=True)
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            search.improve_bound(_safe_bound(solver.best_objective_bound, v.unit), "CP-SAT")
+            search.improve_bound(safe_bound(solver.best_objective_bound, v.unit), "CP-SAT")
         elif status == cp_model.INFEASIBLE:
-            self._infeasible(presolve)
+            self._infeasible(limits, presolve)
         elif status == cp_model.MODEL_INVALID:
             raise SolverError(f"CP-SAT refuses the model: {v.model.validate()}")
+        return status in (cp_model.OPTIMAL, cp_model.INFEASIBLE)
 
-    def solve_part(self, free: set[int], pairs: list[tuple[int, int]], time_limit: float) -> bool:
+    def solve_part(
+        self, free: set[int], pairs: list[tuple[int, int]], time_limit: float, *, relaxation: int = 1
+    ) -> bool:
         """Search for better plans in which only the `free` layers change; True if the part was exhausted.
 
-        `pairs` are (earlier, later) layers that keep their order on their device.
+        `pairs` are (earlier, later) layers that keep their order on their device; `relaxation` as in `Limits`.
         """
         from ortools.sat.python import cp_model
 
@@ -142,11 +227,11 @@ class BackEnd:
             model.add(twin(v.start[j]) >= twin(v.end[i]))
         if self.problem.stages[0] == (("latency", 1.0),):
             model.add(twin(v.makespan) <= int(best.cost.latency / self.tick * (1 - 1e-6)))
-        status, _ = self._run(model, time_limit, presolve=True, bounds=False)
+        status, _ = self._run(model, self._limits(time_limit, relaxation), presolve=True, bounds=False)
         return status in (cp_model.OPTIMAL, cp_model.INFEASIBLE)
 
     def _run(
-        self, model: cp_model.CpModel, time_limit: float | None, *, presolve: bool, bounds: bool
+        self, model: cp_model.CpModel, limits: Limits, *, presolve: bool, bounds: bool
     ) -> tuple[int, cp_model.CpSolver]:
         from ortools.sat.python import cp_model
 
@@ -155,8 +240,8 @@ class BackEnd:
         v, problem = self.variables, self.problem
         assert v is not None
         solver = cp_model.CpSolver()
-        _set_parameters(solver, self.search, time_limit, presolve)
-        reports = _Reports(self.search, v.unit)
+        _set_parameters(solver, self.search.settings, limits, presolve)
+        reports = Reports(self.search, v.unit)
 
         def report(value: Callable[[object], int]) -> None:
             assert v is not None
@@ -169,14 +254,12 @@ class BackEnd:
 
         if bounds:
             solver.best_bound_callback = reports.bound
-        status = _run_in_thread(
-            lambda: solver.solve(model, Watch()), solver.stop_search, reports, self.search
-        )
-        reports.flush()
+        status = run_in_thread(lambda: solver.solve(model, Watch()), solver.stop_search, reports, self.search)
+        reports.flush(ended=True)
         self.search.work += float(solver.response_proto.deterministic_time)
         return status, solver
 
-    def _infeasible(self, presolve: bool) -> None:
+    def _infeasible(self, limits: Limits, presolve: bool) -> None:
         """Believe INFEASIBLE only without a plan, and only if the search without presolve agrees.
 
         CP-SAT has reported feasible models infeasible (google/or-tools #4546, #4370, #4426, #5274).
@@ -184,84 +267,25 @@ class BackEnd:
         if self.search.best is not None:
             log.warning("CP-SAT says infeasible, yet there is a checked plan; solving again without presolve")
         if presolve:
-            self.solve_whole(presolve=False)
+            self._turn(limits, presolve=False)
         elif self.search.best is None:
             self.search.infeasible = (
                 "no plan keeps all constraints and limits (CP-SAT, with and without presolve)"
             )
 
 
-def _safe_bound(bound: float, unit: float) -> float:
-    return math.ceil(bound - 1e-6) * unit * (1 - 1e-12)
-
-
-def _set_parameters(solver: object, search: Search, time_limit: float | None, presolve: bool) -> None:
+def _set_parameters(solver: object, settings: Settings, limits: Limits, presolve: bool) -> None:
     parameters = solver.parameters  # type: ignore[attr-defined]
-    limit = min(search.remaining, math.inf if time_limit is None else time_limit)
-    if math.isfinite(limit):
-        parameters.max_time_in_seconds = max(limit, 0.01)
-    if math.isfinite(search.remaining_work):
-        parameters.max_deterministic_time = search.remaining_work
-    parameters.num_workers = search.settings.workers
-    parameters.random_seed = search.settings.seed
-    parameters.relative_gap_limit = search.settings.gap / 2
+    if math.isfinite(limits.seconds):
+        parameters.max_time_in_seconds = max(limits.seconds, 0.01)
+    if math.isfinite(limits.work):
+        parameters.max_deterministic_time = limits.work
+    parameters.num_workers = settings.workers
+    parameters.random_seed = settings.seed
+    parameters.relative_gap_limit = settings.gap / 2
+    parameters.linearization_level = limits.relaxation
+    if limits.relaxation == 0 and settings.workers > 1:
+        # Strategies of several threads bring their own level.
+        parameters.subsolvers.extend(WITHOUT_RELAXATION)
     parameters.cp_model_presolve = presolve
     parameters.catch_sigint_signal = False
-
-
-class _Reports:
-    """Plans and bounds that CP-SAT finds, handed to the search from the thread that started it."""
-
-    def __init__(self, search: Search, unit: float) -> None:
-        self.search, self.unit = search, unit
-        self.lock = threading.Lock()
-        self.plans: list[Decisions] = []
-        self.best_bound = -math.inf
-
-    def plan(self, decisions: Decisions) -> None:
-        with self.lock:
-            self.plans.append(decisions)
-
-    def bound(self, value: float) -> None:
-        with self.lock:
-            self.best_bound = max(self.best_bound, value)
-
-    def flush(self) -> None:
-        with self.lock:
-            plans, self.plans = self.plans, []
-            bound = self.best_bound
-        for decisions in plans[-3:]:
-            self.search.propose(decisions)
-        if math.isfinite(bound):
-            self.search.improve_bound(_safe_bound(bound, self.unit), "CP-SAT")
-
-
-def _run_in_thread(
-    work: Callable[[], int], stop: Callable[[], None], reports: _Reports, search: Search
-) -> int:
-    """Run the native search beside this thread, which stays free for Ctrl-C, limits and reports."""
-    outcome: list[int] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=target, name="cp-sat", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.05)
-            reports.flush()
-            if search.finished():
-                stop()
-                thread.join()
-    except KeyboardInterrupt:
-        search.interrupted = True
-        stop()
-        thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]

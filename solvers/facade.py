@@ -80,7 +80,7 @@ def solve(
     problem = mapping_problem(instance)
     chosen = get_solver(solver)
     _require_objectives(solver, chosen, problem)
-    _require_limits(problem)
+    _require_limits(solver, chosen, problem)
     settings = Settings(
         time_limit=time_limit,
         work_limit=work_limit,
@@ -144,9 +144,16 @@ def _require_objectives(name: str, solver: Solver, problem: MappingProblem) -> N
             )
 
 
-def _require_limits(problem: MappingProblem) -> None:
-    """Refuse limits that no solver would keep, rather than pass over them."""
-    kept = (*UNITS, "deadline")
+def _require_limits(name_of_solver: str, solver: Solver, problem: MappingProblem) -> None:
+    """Refuse limits that no solver would keep, rather than pass over them.
+
+    Bounds of models in which every layer is a call of its own do not hold for plans with larger calls.
+    """
+    kept = (*UNITS, "deadline", "switches", "calls_per_device")
+    if "calls_per_device" in problem.limits and solver.capabilities.bounds and not solver.capabilities.calls:
+        raise UnsupportedError(
+            f"solver '{name_of_solver}' plans no calls of several layers, which limits.calls_per_device asks for"
+        )
     for name in problem.limits:
         if name not in kept:
             raise UnsupportedError(
@@ -159,14 +166,14 @@ def _run_stages(
 ) -> list[Search]:
     """One search for each stage of a lexicographic objective; later ones may not worsen earlier ones."""
     searches: list[Search] = []
-    limits = dict(problem.limits)
+    kept: list[tuple[Terms, float]] = list(problem.sums_at_most)
     warm = settings.warm_start
     for index, terms in enumerate(problem.stages):
         left = len(problem.stages) - index
         share = None if settings.time_limit is None else began + settings.time_limit - time.perf_counter()
         if share is not None and left > 1:
             share /= left
-        stage = dataclasses.replace(problem, stages=(terms,), limits=dict(limits))
+        stage = dataclasses.replace(problem, stages=(terms,), sums_at_most=tuple(kept))
         search = Search(stage, dataclasses.replace(settings, time_limit=share, warm_start=warm), name=name)
         if index == 0:
             search.began = began
@@ -179,16 +186,8 @@ def _run_stages(
         searches.append(search)
         if search.best is None or search.value is None:
             break
-        if left > 1:
-            limits |= _stage_limit(terms, search.value, limits)
+        kept.append((terms, search.value))
     return searches
-
-
-def _stage_limit(terms: Terms, value: float, limits: Mapping[str, float]) -> dict[str, float]:
-    if len(terms) == 1:
-        name = terms[0][0]
-        return {name: min(limits.get(name, float("inf")), value)}
-    raise UnsupportedError("a lexicographic objective takes one term a stage except in the last one")
 
 
 def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | None) -> None:

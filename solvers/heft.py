@@ -63,7 +63,7 @@ def decode_list(
         forced = np.full(problem.n, -1, dtype=np.int64)
     if bias is None:
         bias = np.zeros((problem.n, problem.m))
-    decode = _fast(schedule, problem)
+    decode = fast(schedule, problem)
     place, start, end = decode(arrays, order, forced, bias)
     if problem.colocate and (place >= 0).all():
         together = colocated(problem, place.copy())
@@ -86,7 +86,7 @@ def warm_up() -> None:
     compiled(schedule)(problem.arrays, topological, forced, np.zeros((problem.n, problem.m)))
 
 
-def _fast(kernel: Callable[..., Any], problem: MappingProblem) -> Callable[..., Any]:
+def fast(kernel: Callable[..., Any], problem: MappingProblem) -> Callable[..., Any]:
     """The compiled kernel where it is ready or the problem is large, else its plain twin."""
     return compiled(kernel) if is_ready(kernel) or problem.n * problem.m >= COMPILE_FROM else kernel
 
@@ -94,9 +94,7 @@ def _fast(kernel: Callable[..., Any], problem: MappingProblem) -> Callable[..., 
 def rank_order(problem: MappingProblem, arrays: Arrays) -> IntArray:
     """Layers by decreasing upward rank; ties in topological order."""
     topological = np.array(problem.topological, dtype=np.int64)
-    rank = _fast(upward_ranks, problem)(
-        arrays, topological, mean_times(problem), mean_delays(problem, arrays)
-    )
+    rank = fast(upward_ranks, problem)(arrays, topological, mean_times(problem), mean_delays(problem, arrays))
     position = np.empty(problem.n, dtype=np.int64)
     position[topological] = np.arange(problem.n)
     order: IntArray = np.lexsort((position, -rank)).astype(np.int64)

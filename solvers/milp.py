@@ -43,8 +43,8 @@ class Milp:
     """The formulation of `dnnplan.formulations.mapping.milp`, solved by HiGHS or any solver that PuLP knows.
 
     The model grows with the square of the layers: it proves optimality up to some 20 layers, and serves as
-    the second opinion on CP-SAT. Bounds are lowered by what the tolerances of HiGHS may add up to
-    (`safe_bound`).
+    the second opinion on CP-SAT. Energy times delay is a product, and left to CP-SAT. Bounds are lowered by
+    what the tolerances of HiGHS may add up to (`safe_bound`).
     """
 
     summary = "exact: mixed-integer programming with HiGHS, or any solver that PuLP knows"
@@ -75,7 +75,7 @@ class Milp:
         horizon = search.best.cost.latency * (1 + 1e-9) if search.best is not None and latency_only else None
         cutoff = None if latency_only else search.value
         try:
-            model = build(problem, horizon=horizon, cutoff=cutoff, stop=search.finished)
+            model = build(problem, horizon=horizon, cutoff=cutoff, ordered=True, stop=search.finished)
         except BuildStoppedError:
             log.info("the MILP was not built in time; the incumbent stands")
             return

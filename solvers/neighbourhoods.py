@@ -41,9 +41,31 @@ def last_finishers(plan: Evaluation, size: int, rng: np.random.Generator) -> lis
     return np.lexsort((np.arange(len(end)), -keys))[:size].tolist()  # type: ignore[no-any-return]
 
 
+def critical(plan: Evaluation, size: int, rng: np.random.Generator) -> list[int]:
+    """The layers with least slack near a random moment, found among four times as many."""
+    from dnnplan.solvers.windows import tails_of
+
+    near = np.array(time_window(plan, 4 * size, rng), dtype=np.int64)
+    start, end = np.array(plan.times.start), np.array(plan.times.end)
+    position = np.empty(plan.problem.n, dtype=np.int64)
+    position[list(plan.problem.topological)] = np.arange(plan.problem.n)
+    order = np.lexsort((position, end, start)).astype(np.int64)
+    tail = tails_of(plan.problem, order, np.array(plan.decisions.place, dtype=np.int64))
+    late = end[near] + tail[near]
+    return near[np.argsort(-late, kind="stable")[:size]].tolist()  # type: ignore[no-any-return]
+
+
+def at_random(plan: Evaluation, size: int, rng: np.random.Generator) -> list[int]:
+    """Any layers."""
+    n = plan.problem.n
+    return sorted(rng.choice(n, size=min(size, n), replace=False).tolist())
+
+
 NEIGHBOURHOODS: dict[str, Neighbourhood] = {
     "time window": time_window,
     "device pair": device_pair,
     "network": network,
     "late layers": last_finishers,
+    "critical path": critical,
+    "random": at_random,
 }

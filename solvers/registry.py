@@ -42,6 +42,8 @@ class Capabilities:
         Objectives that it optimises (heuristics may optimise one and be judged by another).
     bounds
         Whether it reports lower bounds.
+    calls
+        Whether it joins layers into calls, as `limits.calls_per_device` asks for.
     requires
         Packages it needs beyond the core ones.
     """
@@ -50,6 +52,7 @@ class Capabilities:
     exact: bool = False
     objectives: tuple[str, ...] = ("latency",)
     bounds: bool = False
+    calls: bool = False
     requires: tuple[str, ...] = ()
 
 
@@ -67,11 +70,31 @@ REGISTRY: dict[str, str] = {
     "single_device": "dnnplan.solvers.constructive:SingleDevice",
     "compute_first": "dnnplan.solvers.constructive:ComputeFirst",
     "heft": "dnnplan.solvers.heft:Heft",
+    "peft": "dnnplan.solvers.peft:Peft",
+    "cpop": "dnnplan.solvers.cpop:Cpop",
+    "minmin": "dnnplan.solvers.batch:MinMin",
+    "maxmin": "dnnplan.solvers.batch:MaxMin",
+    "duplex": "dnnplan.solvers.batch:Duplex",
+    "sufferage": "dnnplan.solvers.batch:Sufferage",
+    "etf": "dnnplan.solvers.batch:Etf",
     "frugal": "dnnplan.solvers.frugal:Frugal",
     "lookahead": "dnnplan.solvers.lookahead:Lookahead",
+    "priced": "dnnplan.solvers.priced:Priced",
+    "h2h_compute": "dnnplan.solvers.h2h:H2HCompute",
+    "h2h_weights": "dnnplan.solvers.h2h:H2HWeights",
+    "h2h_activations": "dnnplan.solvers.h2h:H2HActivations",
+    "h2h": "dnnplan.solvers.h2h:H2H",
     "anneal": "dnnplan.solvers.anneal:Anneal",
+    "local_search": "dnnplan.solvers.local_search:LocalSearch",
+    "genetic": "dnnplan.solvers.genetic:Genetic",
+    "dp_ideals": "dnnplan.solvers.dp_ideals:DpIdeals",
+    "dp_linear": "dnnplan.solvers.dp_linear:DpLinear",
+    "call_search": "dnnplan.solvers.calls_search:CallSearch",
+    "load_search": "dnnplan.solvers.max_load:LoadSearch",
+    "load_milp": "dnnplan.solvers.max_load:LoadMilp",
     "cpsat": "dnnplan.solvers.cpsat:CpSat",
     "milp": "dnnplan.solvers.milp:Milp",
+    "lp_rounding": "dnnplan.solvers.lp_guided:LpRounding",
     "lns": "dnnplan.solvers.lns:Lns",
     "auto": "dnnplan.solvers.auto:Auto",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ class Settings:
     time_limit
         Seconds of wall time, model building included; None: no limit.
     work_limit
-        Deterministic units of work (one unit is about one second of CP-SAT's deterministic time, or 10,000
-        decoded schedules); None: no limit.
+        Deterministic units of work (one unit is about one second of CP-SAT's deterministic time, 10,000
+        decoded schedules, or 50,000 steps of local search); None: no limit.
     workers
         Threads.
     seed
@@ -66,7 +67,7 @@ class Search:
     """One run: keeps the incumbent, the best bound, the history, and the clock.
 
     A solver calls `propose` with every plan it finds and `improve_bound` with every proven bound, and asks
-    `finished` whether to go on.
+    `finished` whether to go on. Threads may report at the same time.
     """
 
     problem: MappingProblem
@@ -82,6 +83,7 @@ class Search:
     interrupted: bool = False
     exhausted: bool = False
     work: float = 0.0
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -147,16 +149,20 @@ class Search:
             return False
         if not is_feasible(evaluation):
             return False
-        self.best, self.value = evaluation, value
-        self._record()
+        with self.lock:
+            if self.value is not None and value >= self.value - 1e-12 * abs(self.value):
+                return False
+            self.best, self.value = evaluation, value
+            self._record()
         return True
 
     def improve_bound(self, bound: float, name: str) -> bool:
         """Report a proven lower bound on the objective; True if it is better than what was known."""
-        if self.bound is not None and bound <= self.bound:
-            return False
-        self.bound, self.bound_name = bound, name
-        self._record()
+        with self.lock:
+            if self.bound is not None and bound <= self.bound:
+                return False
+            self.bound, self.bound_name = bound, name
+            self._record()
         return True
 
     def _record(self) -> None:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.solvers.constructive import compute_first, single_device
+from dnnplan.solvers.cpop import cpop
 from dnnplan.solvers.frugal import propose_frugal_plans
 from dnnplan.solvers.heft import heft
 from dnnplan.solvers.lookahead import lookahead
+from dnnplan.solvers.peft import peft
+from dnnplan.solvers.priced import propose_priced_plans
 from dnnplan.solvers.search import Search
+
+LEISURE = 3.0
+"""Seconds left from which further list schedules are made."""
 
 
 def propose_simple_plans(problem: MappingProblem, search: Search) -> None:
-    """Lookahead, HEFT, compute-first, every single device, and frugal plans if none of these fits; until the limits."""
+    """List schedules, compute-first, every single device, and frugal plans if none of these fits; until the limits."""
     for decisions in (*lookahead(problem), heft(problem)):
         if decisions is not None:
             search.propose(decisions)
     if search.finished():
         return
+    if search.remaining > LEISURE:
+        propose_priced_plans(problem, search)
+        for decisions in (peft(problem), cpop(problem)):
+            if decisions is not None:
+                search.propose(decisions)
     search.propose(compute_first(problem))
     for device in range(problem.m):
         if search.finished():

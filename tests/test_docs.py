@@ -206,8 +206,8 @@ def test_make_targets_that_are_shown_exist(path: Path) -> None:
 
 NAMED = (
     (r"--platform ([a-z-]+)\b(?![.\w])", set(platform_names())),
-    (r"--solver ([a-z_]+)", set(REGISTRY)),
-    (r"--solvers ([a-z_]+(?:,[a-z_]+)*)", set(REGISTRY)),
+    (r"--solver ([a-z0-9_]+)", set(REGISTRY)),
+    (r"--solvers ([a-z0-9_]+(?:,[a-z0-9_]+)*)", set(REGISTRY)),
     (r"\b((?:tiny|layered|multi)/[\w.-]+)", set(bundled_names())),
 )
 

@@ -14,6 +14,17 @@ from benchmarks.row import Row
 JUDGES: dict[str, str] = {
     "selection": "benchmarks.requirements.selection",
     "real-networks": "benchmarks.requirements.real_networks",
+    "h2h": "benchmarks.requirements.h2h",
+    "saga": "benchmarks.requirements.saga",
+    "auckland": "benchmarks.requirements.auckland",
+    "hetero-dag": "benchmarks.requirements.hetero_dag",
+    "fjsp": "benchmarks.requirements.fjsp",
+    "device-placement": "benchmarks.requirements.device_placement",
+    "hax-conn": "benchmarks.requirements.hax_conn",
+    "energy": "benchmarks.requirements.energy",
+    "memory": "benchmarks.requirements.memory",
+    "scale": "benchmarks.requirements.scale",
+    "rates": "benchmarks.requirements.rates",
 }
 
 

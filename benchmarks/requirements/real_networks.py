@@ -58,8 +58,7 @@ def _full(rows: Sequence[Row], names: Sequence[str]) -> list[Verdict]:
     pairs = [
         (auto, heft)
         for name in names
-        if (auto := worst(rows, name, "auto")) is not None
-        and (heft := worst(rows, name, "heft")) is not None
+        if (auto := worst(rows, name, "auto")) is not None and (heft := worst(rows, name, "heft")) is not None
     ]
     if not pairs:
         return [not_run(below), not_run(close)]

@@ -35,9 +35,7 @@ def newest(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def solved(
-    rows: Sequence[Row], instance: str, solver: str, most_seconds: float = float("inf")
-) -> list[Row]:
+def solved(rows: Sequence[Row], instance: str, solver: str, most_seconds: float = float("inf")) -> list[Row]:
     """The runs of a solver on an instance with at most that time limit."""
     return [
         r

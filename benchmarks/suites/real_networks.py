@@ -8,7 +8,9 @@ from functools import partial
 from benchmarks.case import Case
 from dnnplan.instances.catalogue import load_bundled
 
-SUMMARY = "the nine light ONNX networks in mixtures of 39 to 1,971 layers on two platforms: baseline, heft and auto"
+SUMMARY = (
+    "the nine light ONNX networks in mixtures of 39 to 1,971 layers on two platforms: baseline, heft and auto"
+)
 
 ALL_NINE = "alexnet+densenet121+inception-v1+inception-v2+resnet50+shufflenet+squeezenet+vgg19+zfnet512"
 MIXTURES: dict[str, str] = {

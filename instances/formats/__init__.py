@@ -1,7 +1,9 @@
 """The formats that instances are read from: one file and one line each.
 
 A format is a module with two functions: ``detect(path, head) -> bool`` says whether a file is of this format
-from its name and its first bytes, ``read(path, **options) -> Instance`` reads it. Modules are imported when
+from its name and its first bytes, ``read(path, **options) -> Instance`` reads it. With a third one,
+``write(instance, path, *, overwrite=False)``, instances are written too, as far as the format can express them:
+it raises `UnsupportedError` with the name of the feature that it cannot. Modules are imported when
 they are asked, and packages they need when they read. Other distributions add formats through entry points of
 the group ``dnnplan.formats``, whose value is such a module.
 """
@@ -9,12 +11,13 @@ the group ``dnnplan.formats``, whose value is such a module.
 from __future__ import annotations
 
 import importlib
+import inspect
 import tempfile
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dnnplan.instances.errors import FormatError, UnsupportedError
 from dnnplan.instances.files import HEAD_BYTES, Source, loads_instance, read_bytes
@@ -27,6 +30,12 @@ GROUP = "dnnplan.formats"
 # In the order in which they are asked; `native` is last, since it takes any JSON or YAML.
 FORMATS: dict[str, str] = {
     "onnx": "dnnplan.instances.formats.onnx_format",
+    "dnn-partitioning": "dnnplan.instances.formats.dnn_partitioning",
+    "saga": "dnnplan.instances.formats.saga",
+    "auckland": "dnnplan.instances.formats.auckland",
+    "hetero-dag": "dnnplan.instances.formats.hetero_dag",
+    "hax-conn": "dnnplan.instances.formats.hax_conn",
+    "fjsp": "dnnplan.instances.formats.fjsp",
     "native": "dnnplan.instances.formats.native",
 }
 
@@ -67,10 +76,59 @@ def read_with(source: Source, name: str | None, options: dict[str, Any]) -> Inst
     name = name or detect_format(Path(label), data[:HEAD_BYTES])
     if name == "native":
         return loads_instance(data, syntax=syntax, source=label)
-    with tempfile.NamedTemporaryFile(suffix=Path(label).suffix) as copy:
-        copy.write(data)
-        copy.flush()
-        return _read_path(Path(copy.name), name, options)
+    with tempfile.TemporaryDirectory() as folder:  # many formats take the name of an instance from the file
+        copy = Path(folder) / (Path(label).name or "stream")
+        copy.write_bytes(data)
+        return _read_path(copy, name, options)
+
+
+def writable_formats() -> tuple[str, ...]:
+    """Names of the formats that instances can be written in."""
+    return tuple(name for name in _modules() if hasattr(_module(name), "write"))
+
+
+class FormatRow(NamedTuple):
+    """A format: whether instances can be written in it, the options of its reader, and what it is."""
+
+    name: str
+    written: bool
+    options: tuple[str, ...]
+    what: str
+
+
+def describe_formats() -> tuple[FormatRow, ...]:
+    """All formats, in the order in which they are asked."""
+    return tuple(_describe(name) for name in _modules())
+
+
+def _describe(name: str) -> FormatRow:
+    module = _module(name)
+    parameters = inspect.signature(module.read).parameters
+    options = [p for p, kind in parameters.items() if p != "path" and kind.kind is not kind.VAR_KEYWORD]
+    what = (module.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
+    return FormatRow(name, hasattr(module, "write"), tuple(options), what.rstrip("."))
+
+
+def write_with(instance: Instance, path: Path, name: str, *, overwrite: bool = False) -> None:
+    """Write a valid instance in the named format.
+
+    Raises
+    ------
+    UnsupportedError
+        The format is unknown, is only read, or cannot express a feature of the instance; the message names it.
+    InstanceError
+        The instance is not valid.
+    FileExistsError
+        The file exists and `overwrite` is not set.
+    """
+    if name not in _modules():
+        raise UnsupportedError(unknown("format", name, format_names()))
+    write = getattr(_module(name), "write", None)
+    if write is None:
+        known = ", ".join(writable_formats())
+        raise UnsupportedError(f"format '{name}' is only read; written are {known}")
+    ensure_valid(instance)
+    write(instance, path, overwrite=overwrite)
 
 
 def _read_path(path: Path, name: str, options: dict[str, Any]) -> Instance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dnnplan.instances.files import loads_instance, read_bytes
+from dnnplan.instances.files import loads_instance, read_bytes, write_instance
 from dnnplan.instances.instance import Instance
 
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -19,3 +19,8 @@ def read(path: Path) -> Instance:
     """Read and validate a native instance; see `dnnplan.instances.files.read_instance`."""
     data, syntax, name = read_bytes(path)
     return loads_instance(data, syntax=syntax, source=name)
+
+
+def write(instance: Instance, path: Path, *, overwrite: bool = False) -> None:
+    """Write a native file; see `dnnplan.instances.files.write_instance`."""
+    write_instance(instance, path, overwrite=overwrite)

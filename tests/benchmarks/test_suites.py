@@ -10,6 +10,7 @@ import pytest
 
 import benchmarks.suites
 from benchmarks.case import Case, Measurement
+from benchmarks.data import data_folder
 from benchmarks.runner import list_suites
 from benchmarks.suites import SUITES, real_networks, suite_cases, suite_names, suite_seconds
 from benchmarks.suites.limits import SECONDS
@@ -37,6 +38,10 @@ def test_every_suite_module_is_registered() -> None:
 @pytest.mark.parametrize("suite", SUITES)
 def test_cases_are_unique_and_known(suite: str) -> None:
     cases = list(suite_cases(suite))
+    folder = getattr(importlib.import_module(SUITES[suite]), "FOLDER", None)
+    if folder is not None and not (data_folder() / folder).is_dir():
+        assert cases == []
+        pytest.skip(f"no data in {data_folder() / folder}; set DNNPLAN_DATA")
     assert cases
     assert [c for c, n in Counter(map(identity, cases)).items() if n > 1] == []
     for case in cases:
@@ -46,6 +51,36 @@ def test_cases_are_unique_and_known(suite: str) -> None:
         else:
             assert case.solver in solver_names()
             assert case.time_limit > 0
+
+
+@pytest.mark.parametrize(
+    "suite", [name for name in SUITES if hasattr(importlib.import_module(SUITES[name]), "FOLDER")]
+)
+def test_published_instances_can_be_read_and_have_references(suite: str) -> None:
+    module = importlib.import_module(SUITES[suite])
+    if not (data_folder() / module.FOLDER).is_dir():
+        pytest.skip(f"no data in {data_folder() / module.FOLDER}; set DNNPLAN_DATA")
+    cases = {case.instance: case for case in suite_cases(suite) if isinstance(case, Case)}
+    for case in list(cases.values())[::9]:
+        assert case.build().platform is not None
+    found = {name: module.references(name) for name in cases}
+    assert any(found.values())
+    for values in found.values():
+        assert all(value > 0 for value in values.values())
+        assert values.get("best", 0) in (0, *values.values())
+    assert module.references(next(iter(cases)))
+
+
+def test_suites_of_published_instances_are_empty_without_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DNNPLAN_DATA", str(tmp_path))
+    assert (
+        list(suite_cases("auckland"))
+        == list(suite_cases("device-placement"))
+        == list(suite_cases("hax-conn"))
+        == []
+    )
 
 
 def test_selection_fits_into_half_an_hour() -> None:

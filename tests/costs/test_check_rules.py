@@ -312,6 +312,8 @@ BROKEN: list[tuple[str, str, str, float | None, Edit]] = [
         10,
         both(change("instance|platform|links|1|energy_per_byte", 1), change("instance|limits|edp", 80)),
     ),
+    # t is made on d and read on e too
+    ("limit", "p/0", "job p/0 changes its device 1 times", 1, change("instance|limits|switches", 0)),
     ("limit", "max_load", "max_load is 6 s, 1 s above", 1, change("instance|limits|max_load", 5)),
     # p: 8 - 1, q: 9 - 0
     (

@@ -1,5 +1,6 @@
 """CP-SAT, MILP and the exhaustive oracle agree on small random instances under all execution settings."""
 
+import dataclasses
 from functools import cache
 
 import pytest
@@ -8,13 +9,14 @@ from msgspec.structs import replace
 from dnnplan.costs import MappingProblem, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.formulations.mapping.symmetry import symmetry_of
 from dnnplan.instances import Instance
 from dnnplan.instances.generators import all_executions, random_small
 from dnnplan.solvers.milp import Milp, MilpParameters
 from dnnplan.solvers.registry import get_solver
 from dnnplan.solvers.search import Search, Settings
 from tests.support.brute_force import Best, brute_force
-from tests.support.variations import with_host_at, with_slots
+from tests.support.variations import with_equal_devices, with_host_at, with_slots, with_two_jobs
 
 EXECUTIONS = all_executions()
 INSTANCES_EACH = 3
@@ -78,10 +80,56 @@ def test_other_objectives(seed: int, solver: str):
     assert_agrees(search_with(solver, problem), best)
 
 
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
 @pytest.mark.parametrize("seed", range(1, len(EXECUTIONS), 3))
-def test_milp_minimises_the_largest_load(seed: int):
+def test_the_largest_load(seed: int, solver: str):
     problem, best = judged(seed, "max_load")
-    assert_agrees(search_with("milp", problem), best)
+    assert_agrees(search_with(solver, problem), best)
+
+
+@pytest.mark.parametrize("seed", range(0, len(EXECUTIONS), 3))
+def test_energy_times_delay(seed: int):
+    """A product: CP-SAT only."""
+    problem, best = judged(seed, ("edp", "edp=1,energy=2", "edp=0.5,max_load=3,latency=1")[seed // 3 % 3])
+    assert_agrees(search_with("cpsat", problem), best)
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(1, len(EXECUTIONS), 4))
+def test_at_most_so_many_changes_of_device(seed: int, solver: str):
+    objective = ("latency", "energy", "max_load")[seed % 3]
+    instance = small(seed, objective)
+    problem = mapping_problem(replace(instance, limits=replace(instance.limits, switches=seed % 2)))
+    assert_agrees(search_with(solver, problem), brute_force(problem))
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(0, len(EXECUTIONS), 7))
+def test_a_weighted_sum_of_an_earlier_stage_is_kept(seed: int, solver: str):
+    terms = (("latency", 1.0), ("max_load", 2.0))
+    _, first = judged(seed, "latency=1,max_load=2")
+    problem = dataclasses.replace(judged(seed, "traffic")[0], sums_at_most=((terms, first.value),))
+    assert_agrees(search_with(solver, problem), brute_force(problem))
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(4, len(EXECUTIONS), 11))
+def test_identical_devices_cost_no_plan(seed: int, solver: str):
+    """All devices are copies of the first one; the models name them in order, the oracle tries all names."""
+    problem = mapping_problem(with_equal_devices(small(seed)))
+    plain = problem.execution.contention == "none" and problem.execution.memory != "live"
+    assert bool(symmetry_of(problem).classes) == plain
+    assert_agrees(search_with(solver, problem), brute_force(problem))
+
+
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
+@pytest.mark.parametrize("seed", range(0, len(EXECUTIONS), 13))
+def test_jobs_of_a_period_with_deadlines(seed: int, solver: str):
+    """Two jobs of one model, the second one released later, and one of another; all are due."""
+    instance = with_two_jobs(random_small(seed, EXECUTIONS[seed]))
+    problem = mapping_problem(replace(instance, objective="tardiness=1,latency=0.1"))
+    assert len(problem.jobs) == 3
+    assert_agrees(search_with(solver, problem), brute_force(problem))
 
 
 @pytest.mark.parametrize("seed", all_seeds()[::2])
@@ -120,11 +168,12 @@ def test_milp_on_unusual_platforms(name: str, seed: int):
     assert_agrees(search_with("milp", problem), brute_force(problem))
 
 
+@pytest.mark.parametrize("solver", ["milp", "cpsat"])
 @pytest.mark.parametrize("seed", [5, 20, 24, 43, 60, 64])
-def test_the_smallest_peak_of_memory(seed: int):
-    """The oracle has a plan within the peak that the MILP calls the smallest, and none within one byte less."""
+def test_the_smallest_peak_of_memory(seed: int, solver: str):
+    """The oracle has a plan within the peak that the solver calls the smallest, and none within one byte less."""
     instance = small(seed, "memory")
-    search = search_with("milp", mapping_problem(instance))
+    search = search_with(solver, mapping_problem(instance))
     assert search.value is not None
     assert search.proved
 

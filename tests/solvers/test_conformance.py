@@ -80,7 +80,25 @@ def test_stop_is_heeded_with_the_incumbent(name: str) -> None:
     instance = layered(layers=60, devices=4, seed=3)
     result = solve(instance, name, time_limit=30, stop=lambda: True)
     # Constructive solvers may be through before they ask; searches must notice.
-    at_once = ("single_device", "compute_first", "heft", "lookahead", "frugal", "anneal", "lns")
+    at_once = {
+        "single_device",
+        "compute_first",
+        "heft",
+        "lookahead",
+        "frugal",
+        "anneal",
+        "lns",
+        "h2h_compute",
+        "peft",
+        "cpop",
+        "minmin",
+        "maxmin",
+        "duplex",
+        "sufferage",
+        "etf",
+        "priced",
+        "local_search",
+    }
     assert result.stop_reason == "interrupted" or (name in at_once and result.stop_reason == "exhausted")
 
 
@@ -144,8 +162,8 @@ def test_lexicographic_keeps_the_first_objective(name: str) -> None:
 def test_unknown_solver_and_objective_are_named() -> None:
     with pytest.raises(UnsupportedError, match=r"cpsta.*cpsat"):
         get_solver("cpsta")
-    with pytest.raises(UnsupportedError, match="memory"):
-        solve(load_bundled("tiny/hand"), "cpsat", objective="memory")
+    with pytest.raises(UnsupportedError, match="edp"):
+        solve(load_bundled("tiny/hand"), "milp", objective="edp")
 
 
 def test_bounds_are_ordered_as_theory_says() -> None:
@@ -165,7 +183,18 @@ print(json.dumps([solve(instance, s, time_limit=None, work_limit=0.2, workers=1)
 
 
 def test_same_answer_whatever_the_hash_seed() -> None:
-    names = ["single_device", "compute_first", "heft", "lookahead", "cpsat"]
+    names = [
+        "single_device",
+        "compute_first",
+        "heft",
+        "lookahead",
+        "peft",
+        "cpop",
+        "duplex",
+        "sufferage",
+        "etf",
+        "cpsat",
+    ]
     answers = []
     for hash_seed in ("0", "1"):
         run = subprocess.run(

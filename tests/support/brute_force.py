@@ -289,6 +289,7 @@ class Network:
         return {
             "latency": latency,
             "energy": energy,
+            "edp": energy * latency,
             "traffic": sum(self.bytes.values()),
             "weighted_completion": sum(
                 job.weight * (t - job.release) for job, t in zip(problem.jobs, done, strict=True)
@@ -300,7 +301,19 @@ class Network:
             ),
             "max_load": max(self.loads()),
             "deadline": max(t - job.release for job, t in zip(problem.jobs, done, strict=True)),
+            "switches": self.switches(),
         }
+
+    def switches(self) -> int:
+        """Changes of device in the job with most of them: one a tensor and device that reads and did not make it."""
+        changes = set()
+        for i in range(self.p.n):
+            for k in self.p.inputs[i]:
+                source = int(self.p.source[k])
+                if source >= 0 and self.s.place[source] != self.s.place[i]:
+                    changes.add((int(self.p.job_of[i]), k, self.s.place[i]))
+        jobs = [job for job, _, _ in changes]
+        return max((jobs.count(job) for job in jobs), default=0)
 
     def loads(self) -> list[float]:
         """Seconds of work of each device in one period (docs/cost-model.md, 6)."""
@@ -587,6 +600,9 @@ class Oracle:
         limits = {name: limit for name, limit in self.problem.limits.items() if name != "memory"}
         if any(measures[name] > limit * (1 + TOLERANCE) for name, limit in limits.items()):
             return
+        for terms, most in self.problem.sums_at_most:
+            if sum(weight * measures[name] for name, weight in terms) > most * (1 + TOLERANCE):
+                return
         value = sum(weight * measures[name] for name, weight in self.problem.stages[0])
         heapq.heappush(self.heap, (value, -depth, self.count, network))
         if depth:

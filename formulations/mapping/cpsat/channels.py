@@ -20,7 +20,7 @@ def load_weights(v: Variables) -> None:
     for i in range(problem.n):
         if problem.weight_bytes[i] <= 0:
             continue
-        if problem.execution.weights == "choice" and problem.execution.memory == "none":
+        if problem.execution.weights == "choice" and problem.execution.memory == "none" and not v.live:
             continue
         move = Move("load", -1, -1, i, v.flag(f"load_{i}"), v.time(f"S_load_{i}"), v.time(f"E_load_{i}"))
         v.moves.append(move)

@@ -94,10 +94,11 @@ def weights_fit(v: Variables) -> None:
     """sum_w bytes_w pin[w,d] <= weight capacity of d; over the devices of one memory <= its bytes.
 
     pin[w,d] >= x[i,d] for the layers i of w where weights are resident; pin[w,d] is a decision where they are a
-    choice. Without it, plans would pin more than memories hold. Bytes are rounded down, capacities are exact.
+    choice, and pin[w,d] <= sum_i x[i,d]: nothing is pinned where it is not used. Without it, plans would pin more
+    than memories hold. Bytes are rounded down, capacities are exact.
     """
     problem = v.problem
-    if problem.execution.memory == "none":
+    if problem.execution.memory == "none" and not v.live:
         return
     resident = not problem.host or problem.execution.weights == "resident"
     if problem.execution.weights == "streamed" and not resident:
@@ -108,6 +109,12 @@ def weights_fit(v: Variables) -> None:
         for d, x in v.x[i].items():
             if size[w] > 0 and resident:
                 v.model.add_implication(x, v.pin_of(i, d))
+    for (w, d), pin in v.pin.items():
+        v.model.add_bool_or(
+            [~pin, *(v.x[i][d] for i in range(problem.n) if problem.weight_of[i] == w and d in v.x[i])]
+        )
+    if problem.execution.memory == "none":
+        return
     for d in range(problem.m):
         _knapsack(v, [d], float(problem.weight_capacity[d]), size)
     for memory, capacity in enumerate(problem.capacity.tolist()):
@@ -133,19 +140,6 @@ def jobs_complete(v: Variables) -> None:
             job = int(v.problem.job_of[v.problem.source[move.tensor]])
             v.model.add(v.completion[job] >= move.end).only_enforce_if(move.present)
     v.model.add_max_equality(v.makespan, v.completion)
-
-
-def makespan_covers_load(v: Variables) -> None:
-    """slots[d] C >= sum_i t[i,d] x[i,d] for every device d.
-
-    Redundant, and the constraint that turns open flexible job shops into proofs of seconds: it gives the linear
-    relaxation the load of each machine.
-    """
-    for d in range(v.problem.m):
-        slots = int(v.problem.slots[d])
-        if slots < v.problem.n:
-            load = sum(int(v.problem.duration[i, d]) * row[d] for i, row in enumerate(v.x) if d in row)
-            v.model.add(slots * v.makespan >= load)
 
 
 def makespan_covers_critical_path(v: Variables) -> None:

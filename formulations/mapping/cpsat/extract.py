@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dnnplan.costs import Decisions, Evaluation, MappingProblem, decisions_of, evaluate
 from dnnplan.costs.calls import CallGraph, call_graph
 from dnnplan.formulations.mapping.cpsat.variables import Move, Variables
+from dnnplan.formulations.mapping.symmetry import named_in_order
 from dnnplan.instances import PlanError
 from dnnplan.instances.plan import load_id, read_id, send_id, write_id
 
@@ -99,6 +100,8 @@ def _route(problem: MappingProblem, move: Move, place: list[int]) -> tuple[int, 
 
 def hint(v: Variables, decisions: Decisions) -> bool:
     """Hint every variable that a plan determines; False if the plan does not fit the rounded model."""
+    if v.symmetry is not None:
+        decisions = named_in_order(v.symmetry, decisions)
     ticks = {name: v.problem.in_ticks(seconds) for name, seconds in decisions.not_before.items()}
     try:
         evaluation = evaluate(v.problem, dataclasses.replace(decisions, not_before=ticks))
@@ -112,6 +115,9 @@ def hint(v: Variables, decisions: Decisions) -> bool:
             model.add_hint(x, int(decisions.place[i] == d))
         model.add_hint(v.start[i], int(times.start[i]))
         model.add_hint(v.end[i], int(times.end[i]))
+    for (i, j), pairs in v.pairs.items():
+        for b, both in pairs.items():
+            model.add_hint(both, int(decisions.place[i] == decisions.place[j] == b))
     model.add_hint(v.makespan, int(max(evaluation.completion, default=0)))
     for completion, end in zip(v.completion, evaluation.completion, strict=True):
         model.add_hint(completion, int(end))

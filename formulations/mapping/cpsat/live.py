@@ -32,7 +32,7 @@ class _Demands:
 
 
 def memory_fits_at_every_moment(v: Variables) -> None:
-    """At every moment, for each memory: pinned weights + live tensors + workspace <= bytes.
+    """At every moment, for each memory: pinned weights + live tensors + workspace <= bytes (and <= the peak).
 
     Cumulative over optional intervals; tensors of a device from the start of their producer (of their transfer)
     to the end of their last use; weights pinned for the whole horizon. Without it, plans that no memory holds.
@@ -55,12 +55,31 @@ def memory_fits_at_every_moment(v: Variables) -> None:
     size = {int(w): int(b) for w, b in zip(v.problem.weight_of, v.problem.weight_bytes, strict=True)}
     for (w, d), pin in v.pin.items():
         demands.add(d, (0, v.horizon), size[w], [pin])
+    _books_fit(v, demands)
+
+
+def _books_fit(v: Variables, demands: _Demands) -> None:
+    """One cumulative for each memory that is limited, and one for the peak where that is measured."""
+    problem = v.problem
+    sums = (*problem.stages, *(terms for terms, _ in problem.sums_at_most))
+    measured = any(name == "memory" for terms in sums for name, _ in terms)
+    if measured:
+        highest = max((sum(size for _, size in rows) for rows in demands.rows.values()), default=0)
+        v.extra["memory", 0] = v.model.new_int_var(0, highest, "peak")
     for memory, rows in demands.rows.items():
-        capacity = float(v.problem.capacity[memory])
+        intervals, sizes = [interval for interval, _ in rows], [size for _, size in rows]
+        capacity = _capacity(v, memory)
         if math.isfinite(capacity):
-            v.model.add_cumulative(
-                [interval for interval, _ in rows], [size for _, size in rows], int(capacity)
-            )
+            v.model.add_cumulative(intervals, sizes, int(capacity))
+        if measured:
+            v.model.add_cumulative(intervals, sizes, v.extra["memory", 0])
+
+
+def _capacity(v: Variables, memory: int) -> float:
+    """Bytes that may be in use: those of the memory where it is limited, and the limit on peaks."""
+    problem = v.problem
+    own = float(problem.capacity[memory]) if problem.execution.memory == "live" else math.inf
+    return min(own, problem.limits.get("memory", math.inf))
 
 
 def _moves(v: Variables, k: int) -> list[Move]:

@@ -7,60 +7,127 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from dnnplan.costs.mapping import ROUNDING
+from dnnplan.formulations.mapping.cpsat.loads import is_needed_elsewhere, largest_load
 from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, Variables
 from dnnplan.instances import UnsupportedError
 
-OBJECTIVES = ("latency", "energy", "traffic", "weighted_completion", "tardiness")
+OBJECTIVES = (
+    "latency",
+    "energy",
+    "edp",
+    "traffic",
+    "max_load",
+    "weighted_completion",
+    "tardiness",
+    "memory",
+)
 RESOLUTION = 2.0**50
 """Integer steps in the largest sum that an objective can reach; CP-SAT wants sums below 2^63."""
+FACTOR_BITS, PRODUCT_BITS = 24, 46
+"""Bits of the energy in a product of energy and time, and of the product."""
 Terms: TypeAlias = list[tuple[float, Linear]]
 
 
 def set_objective(v: Variables) -> None:
-    """Minimise the first stage; keep the limits.
+    """Minimise the first stage; keep the limits, and the values of stages that came before.
 
     Every term is (coefficient, variable) with coefficients in the objective's unit; they are rounded down to
     multiples of `v.unit`, so that the integer objective times the unit is at most the float one.
     """
-    names = {name for name, _ in v.problem.stages[0]}
-    if unknown := names - set(OBJECTIVES):
+    if unknown := {name for name, _ in v.problem.stages[0]} - set(OBJECTIVES):
         raise UnsupportedError(f"the CP-SAT formulation does not cover the objective {sorted(unknown)[0]}")
     for name, limit in v.problem.limits.items():
-        if name in OBJECTIVES:
-            _limit(v, expression(v, name), limit)
-        elif name == "deadline":
+        if name == "deadline":
             for job, completion in zip(v.problem.jobs, v.completion, strict=True):
                 v.model.add(completion <= math.floor(job.release + limit / v.tick + 1))
+        elif name == "switches":
+            jobs_change_devices_at_most(v, int(limit))
+        elif name in OBJECTIVES and name != "memory":
+            _limit(v, expression(v, name), limit)
+    for earlier, value in v.problem.sums_at_most:
+        _limit(v, weighted(v, earlier), value)
     stage = v.problem.stages[0]
     if stage == (("latency", 1.0),):
         v.unit = v.tick
         v.model.minimize(v.makespan)
         return
-    terms = [(weight * factor, item) for name, weight in stage for factor, item in expression(v, name)]
-    v.unit = _unit(v, terms)
+    terms = weighted(v, stage)
+    if len(terms) == 1 and terms[0][0] > 0:
+        v.unit = terms[0][0]
+        v.model.minimize(terms[0][1])
+        return
+    v.unit = _unit(terms)
     v.model.minimize(_rounded(terms, v.unit))
 
 
+def weighted(v: Variables, stage: tuple[tuple[str, float], ...]) -> Terms:
+    """A weighted sum of objectives as one list of terms."""
+    return [(weight * factor, item) for name, weight in stage for factor, item in expression(v, name)]
+
+
+def jobs_change_devices_at_most(v: Variables, limit: int) -> None:
+    """Sum over tensors k of the job and devices b of y[k,b] <= limit;  y[k,b] >= x[j,b] - x[i,b] for readers j of k.
+
+    Changes of device (docs/cost-model.md, 6): tensors times devices that read them and did not make them.
+    """
+    changes: dict[int, list[BoolVar]] = {}
+    for k in range(len(v.problem.tensors)):
+        i = int(v.problem.source[k])
+        for b in v.devices_of(v.problem.readers[k]) if i >= 0 else ():
+            changes.setdefault(int(v.problem.job_of[i]), []).append(is_needed_elsewhere(v, k, b))
+    for flags in changes.values():
+        v.model.add(sum(flags) <= limit)
+
+
 def expression(v: Variables, name: str) -> Terms:
-    """An objective as (coefficient, integer expression >= 0) pairs; coefficients are >= 0."""
-    tick = v.tick
-    if name == "latency":
-        return [(tick, v.makespan)]
-    if name == "energy":
-        return _energy(v)
-    if name == "traffic":
-        return _moved(v, lambda a, b: 1.0)
+    """An objective as (coefficient, integer expression >= 0) pairs; coefficients are >= 0. Built once a model."""
+    key = (f"terms of {name}", 0)
+    if key not in v.extra:
+        v.extra[key] = _expression(v, name)
+    found: Terms = v.extra[key]
+    return found
+
+
+def _expression(v: Variables, name: str) -> Terms:
+    known: dict[str, Callable[[], Terms]] = {
+        "latency": lambda: [(v.tick, v.makespan)],
+        "energy": lambda: _energy(v),
+        "edp": lambda: _product(v),
+        "traffic": lambda: _moved(v, lambda a, b: 1.0),
+        "max_load": lambda: [(v.tick, largest_load(v))],
+        "memory": lambda: [(1.0, v.extra["memory", 0])],
+    }
+    if name in known:
+        return known[name]()
     terms: Terms = []
     for job, completion in zip(v.problem.jobs, v.completion, strict=True):
-        if name == "weighted_completion":
+        due = job.release if name == "weighted_completion" else job.due
+        if due is not None:
             late = v.time("")
-            v.model.add(late >= completion - math.ceil(job.release))
-            terms.append((tick * job.weight, late))
-        elif job.due is not None:
-            late = v.time("")
-            v.model.add(late >= completion - math.ceil(job.due))
-            terms.append((tick * job.weight, late))
+            v.model.add(late >= completion - math.ceil(due))
+            terms.append((v.tick * job.weight, late))
     return terms
+
+
+def _product(v: Variables) -> Terms:
+    """The energy-delay product: energy rounded down to whole steps, times C. Exact for the rounded model.
+
+    Both factors are rounded down to `FACTOR_BITS`, so that products are far from overflow.
+    """
+    steps_of_time = 2.0 ** (PRODUCT_BITS - FACTOR_BITS)
+    time, coarse = v.makespan, max(1, math.ceil(v.horizon / steps_of_time))
+    if coarse > 1:
+        time = v.model.new_int_var(0, v.horizon // coarse, "periods")
+        v.model.add(coarse * time >= v.makespan - (coarse - 1))
+    terms = _energy(v)
+    largest = _largest(terms)
+    unit = _unit(terms, 2.0**FACTOR_BITS)
+    most = max(1, math.ceil(largest / unit))
+    steps = v.model.new_int_var(0, most, "steps_of_energy")
+    v.model.add(steps >= _rounded(terms, unit))
+    product = v.model.new_int_var(0, most * (v.horizon // coarse + 1), "edp")
+    v.model.add_multiplication_equality(product, [steps, time])
+    return [(unit * coarse * v.tick, product)]
 
 
 def _energy(v: Variables) -> Terms:
@@ -95,12 +162,17 @@ def _moved(v: Variables, price: Callable[[int, int], float]) -> Terms:
         else:
             routes = _sends(v, move)
             size = float(problem.size[move.tensor])
+        flags = []
         for a, b, literals in routes:
             cost = size * price(a, b)
             if a != b and cost > 0 and not problem.is_free(move.tensor, a, b):
                 taken = v.flag("")
                 v.model.add_bool_or([taken, ~move.present, *(~lit for lit in literals)])
                 terms.append((cost, taken))
+                flags.append(taken)
+        if len(flags) == len([a for a, b, _ in routes if a != b]):
+            # One of the routes is taken: follows, and tells the linear relaxation.
+            v.model.add_bool_or([~move.present, *flags])
     return terms
 
 
@@ -116,14 +188,20 @@ def _sends(v: Variables, move: Move) -> list[tuple[int, int, tuple[BoolVar, ...]
     ]
 
 
-def _unit(v: Variables, terms: Terms) -> float:
-    """A unit in which the largest possible sum stays far below 2^63 and errors stay below any gap of interest."""
-    largest = sum(factor * (v.horizon if _is_time(item) else 1) for factor, item in terms)
-    return largest / RESOLUTION if largest > 0 else 1.0
+def _largest(terms: Terms) -> float:
+    """What a sum reaches if every variable does."""
+    return sum(factor * int(list(item.proto.domain)[-1]) for factor, item in terms)
 
 
-def _is_time(item: Linear) -> bool:
-    return int(list(item.proto.domain)[-1]) > 1
+def _unit(terms: Terms, steps: float = RESOLUTION) -> float:
+    """A unit in which the largest possible sum has at most `steps` steps; 1 where that loses nothing.
+
+    That is far below 2^63, and errors stay below any gap of interest.
+    """
+    largest = _largest(terms)
+    if largest <= steps and all(float(factor).is_integer() for factor, _ in terms):
+        return 1.0
+    return largest / steps if largest > 0 else 1.0
 
 
 def _rounded(terms: Terms, unit: float) -> Linear:
@@ -131,5 +209,7 @@ def _rounded(terms: Terms, unit: float) -> Linear:
 
 
 def _limit(v: Variables, terms: Terms, limit: float) -> None:
-    unit = _unit(v, terms)
-    v.model.add(_rounded(terms, unit) <= math.floor(limit / unit * (1 + 1e-9)) + 1)
+    """Sum of the terms <= limit, with a step to spare where coefficients have been rounded."""
+    unit = _unit(terms)
+    spare = 0 if unit == 1.0 else 1
+    v.model.add(_rounded(terms, unit) <= math.floor(limit / unit * (1 + 1e-9)) + spare)

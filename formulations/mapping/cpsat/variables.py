@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from ortools.sat.python import cp_model
 
 from dnnplan.costs.mapping import MappingProblem
+from dnnplan.formulations.mapping.symmetry import Symmetry
 
 BoolVar: TypeAlias = cp_model.IntVar
 Linear: TypeAlias = Any
@@ -53,8 +54,12 @@ class Variables:
         keep[k, d] = 1: tensor k stays on device d (host staging).
     moves
         Transfers that are activities of their own or fill a channel.
+    pairs
+        pairs[i, j][b] = 1: layer i and its reader j both run on b; only where a constraint asked for it.
     completion, makespan
         Ticks.
+    symmetry
+        Identical devices, if the model names them in order.
     """
 
     problem: MappingProblem
@@ -71,8 +76,10 @@ class Variables:
     pin: dict[tuple[int, int], BoolVar] = field(default_factory=dict)
     keep: dict[tuple[int, int], BoolVar] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
+    pairs: dict[tuple[int, int], dict[int, BoolVar]] = field(default_factory=dict)
     extra: dict[tuple[str, int], Any] = field(default_factory=dict)
     unit: float = 1.0
+    symmetry: Symmetry | None = None
 
     @property
     def tick(self) -> float:
@@ -121,16 +128,16 @@ class Variables:
 
     @property
     def live(self) -> bool:
-        """Whether memory is limited at every moment."""
-        return self.problem.execution.memory == "live"
+        """Whether what is resident matters at every moment: memory is limited then, or measured."""
+        return self.problem.execution.memory == "live" or "memory" in self.problem.measured
 
     @property
     def prices_moves(self) -> bool:
         """Whether the objective or a limit depends on which transfers take place, besides their time."""
-        names = {name for stage in self.problem.stages for name, _ in stage} | set(self.problem.limits)
+        names = self.problem.measured
         if "traffic" in names:
             return True
-        return "energy" in names and bool(self.problem.routes.energy_per_byte.any())
+        return bool(names & {"energy", "edp"}) and bool(self.problem.routes.energy_per_byte.any())
 
 
 def create_variables(

@@ -18,6 +18,7 @@ from dnnplan.formulations.mapping.milp import channels, constraints, direct, hos
 from dnnplan.formulations.mapping.milp.extract import Values, extract
 from dnnplan.formulations.mapping.milp.objective import OBJECTIVES, minimise
 from dnnplan.formulations.mapping.milp.variables import BuildStoppedError, Variables, create_variables
+from dnnplan.formulations.mapping.symmetry import symmetry_of, without_copies
 from dnnplan.instances import Plan
 
 __all__ = [
@@ -62,6 +63,7 @@ def build(
     *,
     horizon: float | None = None,
     cutoff: float | None = None,
+    ordered: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> Model:
     """The MILP of the first stage of the objective.
@@ -73,6 +75,8 @@ def build(
         latency counts); None: a bound that always holds.
     cutoff
         Value that plans have to reach (that of an incumbent); None: any.
+    ordered
+        Whether identical devices are named in order (`mapping.symmetry`): fewer plans, the same optimum.
     stop
         Asked often while building.
 
@@ -83,8 +87,13 @@ def build(
     UnsupportedError
         The objective or a limit is not linear.
     """
+    symmetry = symmetry_of(problem) if ordered else None
+    if symmetry is not None:
+        problem = without_copies(problem, symmetry)
     v = create_variables(problem, horizon, stop)
     constraints.one_device_each(v)
+    if symmetry is not None:
+        constraints.identical_devices_are_named_in_order(v, symmetry)
     constraints.colocated_layers_share_a_device(v)
     constraints.products_of_placements(v)
     constraints.one_call_a_slot(v)

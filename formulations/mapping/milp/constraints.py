@@ -14,6 +14,7 @@ import pulp
 from dnnplan.formulations.mapping.bounds import heads_and_tails, least_duration
 from dnnplan.formulations.mapping.milp.variables import Linear, Move, Variables
 from dnnplan.formulations.mapping.milp.windows import LIMIT_TOLERANCE
+from dnnplan.formulations.mapping.symmetry import Symmetry
 
 
 def one_device_each(v: Variables) -> None:
@@ -26,6 +27,19 @@ def one_device_each(v: Variables) -> None:
             v.add(pulp.lpSum(row.values()) == 1)
         else:
             v.add(v.makespan >= v.horizon + 1)  # no device at all: infeasible
+
+
+def identical_devices_are_named_in_order(v: Variables, symmetry: Symmetry) -> None:
+    """x[i_r, d'] <= sum over q < r of x[i_q, d] for consecutive devices d, d' of a class, layers i_0, i_1, ...
+
+    Redundant but for names: of the plans that differ by the names of identical devices one remains.
+    """
+    for row in symmetry.classes:
+        for before, after in pairwise(row):
+            for r, i in enumerate(symmetry.order):
+                if after in v.x[i]:
+                    users = [v.x[j][before] for j in symmetry.order[:r] if before in v.x[j]]
+                    v.add(v.x[i][after] <= pulp.lpSum(users))
 
 
 def colocated_layers_share_a_device(v: Variables) -> None:

@@ -144,7 +144,7 @@ MEASURES = {
 
 
 def minimise(v: Variables, cutoff: float | None) -> float:
-    """Set the objective and the limits; returns the value of one unit of the model's objective.
+    """Set the objective, the limits and the values of earlier stages; returns one unit of the model's objective.
 
     measure <= limit (1 + 1e-6) for every limit: the tolerance with which plans are judged. objective <=
     cutoff (1 + 1e-9), where one is known: it prunes like an incumbent.
@@ -155,7 +155,8 @@ def minimise(v: Variables, cutoff: float | None) -> float:
         A measure is not linear (``edp``).
     """
     terms = v.problem.stages[0]
-    wanted = [name for name, _ in terms]
+    earlier = v.problem.sums_at_most
+    wanted = [name for stage in (terms, *(stage for stage, _ in earlier)) for name, _ in stage]
     limited = [name for name in v.problem.limits if name in MEASURES or name == "edp"]
     for name in (*wanted, *limited):
         if name not in MEASURES:
@@ -169,15 +170,44 @@ def minimise(v: Variables, cutoff: float | None) -> float:
     }
     for name in limited:
         if name != "memory":
-            bound = v.problem.limits[name] * (1 + LIMIT_TOLERANCE)
-            scale = power_of_two(_size(found[name]) / SCALED)
-            v.add(found[name] * (1 / scale) <= bound / scale)
+            _at_most(v, found[name], v.problem.limits[name])
+    for stage, most in earlier:
+        _at_most(v, pulp.lpSum(weight * found[name] for name, weight in stage), most)
+    if "switches" in v.problem.limits:
+        jobs_change_devices_at_most(v, int(v.problem.limits["switches"]))
     value = pulp.lpSum(weight * found[name] for name, weight in terms)
     unit = power_of_two(_size(value) / SCALED)
     v.model.setObjective(value * (1 / unit) + 0)
     if cutoff is not None:
         v.add(value * (1 / unit) <= cutoff * (1 + CUTOFF_TOLERANCE) / unit)
     return unit
+
+
+def _at_most(v: Variables, value: Linear, limit: float) -> None:
+    """Value <= limit (1 + 1e-6), scaled."""
+    scale = power_of_two(_size(value) / SCALED)
+    v.add(value * (1 / scale) <= limit * (1 + LIMIT_TOLERANCE) / scale)
+
+
+def jobs_change_devices_at_most(v: Variables, limit: int) -> None:
+    """Sum over tensors k of a job and devices e of y[k,e] <= limit;  y[k,e] >= x[j,e] - both[p,j][e,e], readers j.
+
+    Changes of device (docs/cost-model.md, 6): tensors times devices that read them and did not make them.
+    """
+    changes: dict[int, list[Linear]] = {}
+    for k, readers in enumerate(v.problem.readers):
+        p = int(v.problem.source[k])
+        for e in sorted({e for j in readers for e in v.x[j]}) if p >= 0 else ():
+            here = [j for j in readers if e in v.x[j]]
+            away = [v.x[j][e] - v.both[p, j].get((e, e), 0) for j in here]
+            change = away[0]
+            if len(away) > 1:
+                change = v.share(f"change_{k}_{e}")
+                for leaves in away:
+                    v.add(change >= leaves)
+            changes.setdefault(int(v.problem.job_of[p]), []).append(change)
+    for terms in changes.values():
+        v.add(pulp.lpSum(terms) <= limit)
 
 
 def _size(value: Linear) -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import pulp
 
 from dnnplan.costs.mapping import MappingProblem
+from dnnplan.formulations.mapping.ancestors import ancestors_of
 from dnnplan.formulations.mapping.bounds import heads_and_tails
-from dnnplan.formulations.mapping.milp.windows import ancestors_of, power_of_two, serial_horizon
+from dnnplan.formulations.mapping.milp.windows import power_of_two, serial_horizon
 from dnnplan.instances import SolverError
 
 Linear = Any
@@ -160,9 +161,9 @@ class Variables:
         return self.problem.execution.contention == "links"
 
     @property
-    def measured(self) -> set[str]:
+    def measured(self) -> frozenset[str]:
         """Names in the objective and in limits."""
-        return {name for stage in self.problem.stages for name, _ in stage} | set(self.problem.limits)
+        return self.problem.measured
 
     @property
     def live(self) -> bool:

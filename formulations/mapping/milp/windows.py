@@ -1,4 +1,4 @@
-"""Times that hold for every plan: how long it can take, and what surely comes before what."""
+"""Times that hold for every plan: how long it can take."""
 
 from __future__ import annotations
 
@@ -31,27 +31,3 @@ def serial_horizon(problem: MappingProblem) -> float:
         times += [problem.read_seconds(k, d, size) for size in sorted(sizes) for d in range(problem.m)]
         total += (len(readers) + 2) * slowest(times)
     return total * (1 + LIMIT_TOLERANCE) or 1.0
-
-
-def ancestors_of(problem: MappingProblem) -> list[int]:
-    """For each layer, the layers that have to end before it starts, as a set of bits."""
-    members: dict[int, int] = {}
-    for i, job in enumerate(problem.job_of.tolist()):
-        members[job] = members.get(job, 0) | 1 << i
-    before_job: dict[int, list[int]] = {}
-    for before, after in problem.precedences:
-        before_job.setdefault(after, []).append(before)
-    found = [0] * problem.n
-    for i in problem.topological:
-        bits = 0
-        for k in problem.inputs[i]:
-            p = int(problem.source[k])
-            if p >= 0:
-                bits |= found[p] | 1 << p
-        for job in before_job.get(int(problem.job_of[i]), ()):
-            bits |= members.get(job, 0)
-            for j in range(problem.n):
-                if members.get(job, 0) >> j & 1:
-                    bits |= found[j]
-        found[i] = bits
-    return found

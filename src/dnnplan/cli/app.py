@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dnnplan import __version__
-from dnnplan.cli import bench, check, compare, convert, exits, generate, lists, show, solve
+from dnnplan.cli import bench, check, compare, convert, exits, generate, lists, rates, show, solve
 
 app = typer.Typer(
     cls=exits.CommandGroup,
@@ -44,13 +44,16 @@ def common(
 
 
 app.command("import", rich_help_panel="Instances")(convert.import_)
+app.command("convert", rich_help_panel="Instances")(convert.convert)
 app.command("materialise", rich_help_panel="Instances")(convert.materialise)
 app.command("generate", rich_help_panel="Instances")(generate.generate)
 app.command("instances", rich_help_panel="Instances")(lists.instances)
 app.command("platforms", rich_help_panel="Instances")(lists.platforms)
+app.command("formats", rich_help_panel="Instances")(lists.formats)
 app.command("schema", rich_help_panel="Instances")(lists.schema)
 app.command("solve", rich_help_panel="Plans")(solve.solve)
 app.command("compare", rich_help_panel="Plans")(compare.compare)
+app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)

@@ -25,6 +25,8 @@ def check(
     instance: opt.InstanceName = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     most: Annotated[int, typer.Option(min=1, help="Violations to print (--json: all).")] = 30,
     json: opt.Json = False,
 ) -> None:
@@ -37,7 +39,8 @@ def check(
     from dnnplan.costs.check import check as find_violations
 
     found, result = read_plan_or_result(plan)
-    whole = load_instance(instance, platform, plan, opt.parse_dims(dim))
+    options = opt.parse_options(option)
+    whole = load_instance(instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_)
     violations = find_violations(whole, found, cost=result.cost if result is not None else None)
     if json:
         print_json({"valid": not violations, "violations": msgspec.to_builtins(violations)})
@@ -61,6 +64,8 @@ def explain(
     instance: opt.InstanceName = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the critical path to print.")] = 25,
     json: opt.Json = False,
 ) -> None:
@@ -70,7 +75,9 @@ def explain(
     from dnnplan.costs.explain import explain as find_reasons
 
     found, _ = read_plan_or_result(plan)
-    explanation = find_reasons(load_instance(instance, platform, plan, opt.parse_dims(dim)), found)
+    options = opt.parse_options(option)
+    whole = load_instance(instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_)
+    explanation = find_reasons(whole, found)
     if json:
         print_json(msgspec.to_builtins(explanation))
     else:

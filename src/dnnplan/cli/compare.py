@@ -27,6 +27,8 @@ def compare(
     select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     problem: opt.Problem_ = "mapping",
     objective: opt.Objective = None,
     limit: opt.LimitTexts = None,
@@ -42,6 +44,7 @@ def compare(
     Exit codes: 0 at least one plan, 2 bad input, else 3 infeasible, 4 no plan found, 130 interrupted.
     """
     from dnnplan.instances.loading import load_all
+    from dnnplan.instances.what_if import changed
 
     opt.require_problem(problem)
     names = opt.parse_solvers(solvers)
@@ -54,9 +57,10 @@ def compare(
         "workers": workers or opt.processors(),
         "seed": seed,
     }
-    instances = load_all(
-        list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select
-    )
+    reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
+    reading |= opt.parse_options(option)
+    loaded = load_all(list(files), platform=platform, **reading)
+    instances = [changed(instance, set_ or ()) for instance in loaded]
     rows = _run_all(instances, names, settings)
     if json:
         print_json([{"instance": instance.name, **result_tree(result)} for instance, result in rows])

@@ -1,7 +1,8 @@
-"""`dnnplan import` and `dnnplan materialise`: from ONNX and other formats to native files and back."""
+"""`dnnplan import`, `convert` and `materialise`: from ONNX and other formats to native files and back."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ def import_(
     format: opt.Format = None,
     select: opt.Select = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
     coarsen: Annotated[bool, typer.Option("--coarsen", help="Join chains of layers (ONNX).")] = False,
     no_fuse: Annotated[
         bool, typer.Option("--no-fuse", help="Keep elementwise tails as layers (ONNX).")
@@ -32,6 +34,7 @@ def import_(
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     options: dict[str, Any] = {"coarsen": True if coarsen else None, "fuse": False if no_fuse else None}
+    options |= opt.parse_options(option)
     dims = opt.parse_dims(dim)
     if platform is None and len(files) == 1:
         instance = load_part(files[0], dims=dims, format=format, select=select, **options)
@@ -45,6 +48,36 @@ def import_(
 
     console().print(models_table(instance))
     note(f"instance: {output}")
+
+
+def convert(
+    *,
+    source: opt.OneFile,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    to: Annotated[str, typer.Option("--to", help="Format to write: native, or one of `dnnplan formats`.")],
+    format: opt.Format = None,
+    select: opt.Select = None,
+    platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
+    force: opt.Force = False,
+) -> None:
+    """Read an instance of any format and write it in another one that can express it.
+
+    What changes the value of a plan and has no place in the format is an error that names it (exit code 2).
+    """
+    from dnnplan.instances.formats import write_with
+    from dnnplan.instances.loading import load, load_part
+    from dnnplan.instances.what_if import changed
+
+    opt.require_free(target, force=force)
+    reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
+    reading |= opt.parse_options(option)
+    read = load_part if platform is None else partial(load, platform=platform)
+    instance = read(source, **reading)
+    write_with(changed(instance, set_ or ()), target, to, overwrite=force)
+    note(f"{to}: {target}")
 
 
 def materialise(

@@ -1,4 +1,4 @@
-"""`dnnplan instances`, `platforms`, `solvers` and `schema`: what there is."""
+"""`dnnplan instances`, `platforms`, `formats`, `solvers` and `schema`: what there is."""
 
 from __future__ import annotations
 
@@ -61,6 +61,22 @@ def platforms(
         devices = ", ".join(d.name if d.count == 1 else f"{d.name} x {d.count}" for d in platform.devices)
         table.add_row(platform.name, devices, platform.source)
     out.print(table)
+
+
+def formats(json: opt.Json = False) -> None:
+    """List the formats of instances, whether they can be written too, and the options of their readers."""
+    from dnnplan.instances.formats import describe_formats
+
+    rows = describe_formats()
+    if json:
+        print_json([row._asdict() for row in rows])
+        return
+    from dnnplan.reports.tables import new_table
+
+    table = new_table("format", "written", "options", "what")
+    for row in rows:
+        table.add_row(row.name, "yes" if row.written else "no", ", ".join(row.options), row.what)
+    console().print(table)
 
 
 def solvers(json: opt.Json = False) -> None:

@@ -27,6 +27,16 @@ Dims = Annotated[
     list[str] | None,
     typer.Option("--dim", metavar="NAME=N", help="Number for a symbolic dimension; repeatable."),
 ]
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="Option of the format's reader; repeatable."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="What if: change a value, links.bus.bandwidth=2x; repeatable."
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="File to write; never overwritten silently.")
 ]
@@ -94,6 +104,17 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
             raise InputError(f"--dim {text}: '{value}' is not a positive whole number")
         dims[name] = int(value)
     return dims
+
+
+def parse_options(texts: Iterable[str] | None) -> dict[str, str | bool]:
+    """Options of a reader by name, from ``networks=googlenet,alexnet``."""
+    options: dict[str, str | bool] = {}
+    for text in texts or ():
+        name, value = split_assignment(text, "--option")
+        if name in ("dims", "select", "format", "platform"):
+            raise InputError(f"--option {text}: is an option of its own, see --help")
+        options[name] = {"true": True, "false": False}.get(value, value)
+    return options
 
 
 def parse_solvers(text: str) -> list[str]:

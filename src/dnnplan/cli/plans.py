@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,15 @@ def result_tree(result: Result) -> dict[str, Any]:
 
 
 def load_instance(
-    names: list[str] | None, platform: str | None, plan: str, dims: dict[str, int] | None = None
+    names: list[str] | None,
+    platform: str | None,
+    plan: str,
+    dims: dict[str, int] | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    changes: Iterable[str] | None = None,
 ) -> Instance:
-    """The instance of a plan.
+    """The instance of a plan, with the options of its reader, and changed as asked.
 
     Raises
     ------
@@ -56,7 +63,8 @@ def load_instance(
         None was named.
     """
     from dnnplan.instances.loading import load
+    from dnnplan.instances.what_if import changed
 
     if not names:
         raise InputError(f"{plan}: a plan is read together with its instance; name it with --instance FILE")
-    return load(names, platform=platform, dims=dims)
+    return changed(load(names, platform=platform, dims=dims, **dict(options or {})), changes or ())

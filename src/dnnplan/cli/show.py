@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,8 @@ def show(
     format: opt.Format = None,
     select: opt.Select = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="List every layer with its time on every device.")
     ] = False,
@@ -43,21 +45,25 @@ def show(
     if instance:
         if len(files) > 1:
             raise InputError(f"show takes one plan, got {len(files)}: {', '.join(files)}")
-        whole = load_instance(instance, platform, files[0], opt.parse_dims(dim))
+        whole = load_instance(
+            instance, platform, files[0], opt.parse_dims(dim), options=opt.parse_options(option), changes=set_
+        )
         _show_plan(files[0], whole, output, trace, width, force=force)
         return
     if output is not None or trace is not None:
         raise InputError("--output and --trace draw a plan; name its instance with --instance FILE")
     _refuse_plan(files)
     from dnnplan.instances.loading import load_all, load_part
+    from dnnplan.instances.what_if import changed
 
-    dims = opt.parse_dims(dim)
+    reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
+    reading |= opt.parse_options(option)
     if platform is None:
-        many = [load_part(name, dims=dims, format=format, select=select) for name in files]
+        many = [load_part(name, **reading) for name in files]
     else:
-        many = load_all(list(files), platform=platform, dims=dims, format=format, select=select)
+        many = load_all(list(files), platform=platform, **reading)
     for one in many:
-        _show_instance(one, layers=layers)
+        _show_instance(changed(one, set_ or ()), layers=layers)
 
 
 def _refuse_plan(files: list[str]) -> None:

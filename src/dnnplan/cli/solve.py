@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ def solve(
     select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     problem: opt.Problem_ = "mapping",
     solver: Annotated[str, typer.Option(help="See `dnnplan solvers`.")] = "auto",
     objective: opt.Objective = None,
@@ -50,6 +53,7 @@ def solve(
     Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
     from dnnplan.instances.loading import load
+    from dnnplan.instances.what_if import changed
 
     opt.require_problem(problem)
     opt.parse_solvers(solver)
@@ -65,11 +69,14 @@ def solve(
         "seed": seed,
         "warm_start": _warm_start(warm_start),
     }
-    instance = load(list(files), platform=platform, dims=opt.parse_dims(dim), format=format, select=select)
+    reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
+    reading |= opt.parse_options(option)
+    instance = load(list(files), platform=platform, **reading)
+    instance = changed(instance, set_ or ())
     if pair is not None:
         _solve_front(instance, pair, points, settings, json=json)
         return
-    result = _search(instance, objective, settings)
+    result = _mentioning(_search(instance, objective, settings), set_ or ())
     if result.plan is not None and output is not None:
         from dnnplan.instances.files import write_plan
 
@@ -78,7 +85,7 @@ def solve(
         print_json(result_tree(result))
     else:
         print_result(instance, result)
-        _next_steps(files, platform, output)
+        _next_steps(files, [("--platform", platform), *_repeated(option, set_)], output)
     _leave(result)
 
 
@@ -180,14 +187,30 @@ def print_result(instance: Instance, result: Result) -> None:
         out.print(chart, soft_wrap=True)
 
 
-def _next_steps(files: list[str], platform: str | None, output: Path | None) -> None:
+def _repeated(options: list[str] | None, changes: list[str] | None) -> list[tuple[str, str]]:
+    """The options that commands about a plan need again, for the same instance."""
+    return [("--option", text) for text in options or ()] + [("--set", text) for text in changes or ()]
+
+
+def _mentioning(result: Result, changes: Sequence[str]) -> Result:
+    """The result with what was changed in its message."""
+    if not changes:
+        return result
+    from msgspec.structs import replace
+
+    what = f"with {', '.join(changes)}"
+    reason = result.message or ("the limits cannot be kept together" if result.status == "infeasible" else "")
+    return replace(result, message=f"{reason}; {what}" if reason else what)
+
+
+def _next_steps(files: list[str], again: list[tuple[str, str | None]], output: Path | None) -> None:
     """What people usually want next; not in a pipe."""
     if not error_console().is_terminal:
         return
     import shlex
 
     source = " ".join(f"--instance {shlex.quote(name)}" for name in files)
-    source += f" --platform {shlex.quote(platform)}" if platform else ""
+    source += "".join(f" {name} {shlex.quote(value)}" for name, value in again if value)
     if output is None:
         note(f"next: solve with --output plan.json, then dnnplan show plan.json {source} --output plan.png")
     else:

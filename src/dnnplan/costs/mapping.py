@@ -62,6 +62,9 @@ class MappingProblem:
         ``reader[reader_start[k]:reader_start[k + 1]]``.
     override
         {(tensor, from, to): seconds} from cost tables, ends as in `routes`.
+    sums_at_most
+        Pairs of a weighted sum, as (name, weight) terms, and the value that it may not exceed: the stages of a
+        lexicographic objective that have been solved.
     tick
         None: times are seconds. Otherwise the view is a rounded one (see `rounded_down`): times are whole
         multiples of `tick` seconds.
@@ -104,6 +107,7 @@ class MappingProblem:
     precedences: tuple[tuple[int, int], ...]
     stages: Stages
     limits: dict[str, float] = field(default_factory=dict)
+    sums_at_most: tuple[tuple[tuple[tuple[str, float], ...], float], ...] = ()
     tick: float | None = None
 
     @property
@@ -258,6 +262,12 @@ class MappingProblem:
         if len(order) != self.n:
             raise InstanceError(problems=[Problem("precedences", "tasks wait for each other in a cycle")])
         return order
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """Names of all figures in the objective and in limits."""
+        sums = (*self.stages, *(terms for terms, _ in self.sums_at_most))
+        return frozenset(name for terms in sums for name, _ in terms) | frozenset(self.limits)
 
     @property
     def pins_are_free(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dnnplan.costs.calls import CallGraph
 from dnnplan.costs.evaluate import Evaluation
+from dnnplan.costs.mapping import MappingProblem
 from dnnplan.instances import Cost, UnsupportedError
 
 Terms = tuple[tuple[str, float], ...]
@@ -108,4 +109,38 @@ def _limits_hold(evaluation: Evaluation) -> bool:
             for job, end in zip(problem.jobs, evaluation.completion, strict=True):
                 if end - job.release > limit * (1 + TOLERANCE):
                     return False
-    return True
+        if name == "calls_per_device" and most_calls(evaluation) > limit:
+            return False
+        if name == "switches" and switches(problem, evaluation.decisions.place) > limit:
+            return False
+    return all(
+        objective_value(terms, cost) <= limit * (1 + TOLERANCE) for terms, limit in problem.sums_at_most
+    )
+
+
+def switches(problem: MappingProblem, place: Sequence[int]) -> int:
+    """Changes of device in the job that has most of them (docs/cost-model.md, 6).
+
+    A change is a tensor and a device on which layers read it that is not the one where it was made.
+    """
+    count = [0] * len(problem.jobs)
+    for k, readers in enumerate(problem.readers):
+        source = int(problem.source[k])
+        if source >= 0:
+            there = {place[i] for i in readers} - {place[source]}
+            count[int(problem.job_of[source])] += len(there)
+    return max(count, default=0)
+
+
+def most_calls(evaluation: Evaluation) -> int:
+    """The most calls of a device, those with unlimited slots left out (``limits.calls_per_device``)."""
+    problem = evaluation.problem
+    unlimited = unlimited_devices(problem)
+    return max((len(row) for d, row in enumerate(evaluation.decisions.order) if not unlimited[d]), default=0)
+
+
+def unlimited_devices(problem: MappingProblem) -> list[bool]:
+    """Whether each device runs any number of calls at the same time."""
+    platform = problem.instance.platform
+    devices = platform.devices if platform is not None else ()
+    return [device.slots == "unlimited" for device in devices for _ in range(device.count)]

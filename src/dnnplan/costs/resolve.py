@@ -111,14 +111,14 @@ def _hardware(platform: Platform) -> dict[str, Any]:
 def _jobs(instance: Instance) -> list[tuple[Task, Job]]:
     """All jobs of one hyperperiod, tasks in order."""
     tasks = instance.effective_tasks()
-    periods = [Fraction(task.period) for task in tasks if task.period is not None]
+    periods = [Fraction(str(task.period)) for task in tasks if task.period is not None]
     hyperperiod = Fraction(0)
     if periods:
         scale = math.lcm(*(p.denominator for p in periods))
         hyperperiod = Fraction(math.lcm(*(int(p * scale) for p in periods)), scale)
     jobs: list[tuple[Task, Job]] = []
     for task in tasks:
-        count = 1 if task.period is None else hyperperiod / Fraction(task.period)
+        count = 1 if task.period is None else hyperperiod / Fraction(str(task.period))
         if len(jobs) + count > MAX_JOBS:
             raise InstanceError(
                 problems=[
@@ -224,6 +224,8 @@ class _Graph:
     ) -> None:
         tables = instance.costs.transfer.get(model.name, {})
         ends = _end_indices(platform) if tables else {}
+        # Entries for copies come last: they win over those for the device.
+        copies = {c for device in platform.devices if device.count > 1 for c in device_copies(device)}
         for tensor in model.tensors:
             k = len(self.names)
             self.names.append(layer_key(task.name, job.number, tensor.name))
@@ -235,8 +237,8 @@ class _Graph:
                 self.reader.append(position[target])
                 self.read_size.append(float(tensor.read_bytes.get(target, tensor.bytes)) * task.batch)
             self.starts.append(len(self.reader))
-            for a, row in tables.get(tensor.name, {}).items():
-                for b, seconds in row.items():
+            for a, row in sorted(tables.get(tensor.name, {}).items(), key=lambda entry: entry[0] in copies):
+                for b, seconds in sorted(row.items(), key=lambda entry: entry[0] in copies):
                     for i in ends[a]:
                         for j in ends[b]:
                             self.override[k, i, j] = float(seconds)

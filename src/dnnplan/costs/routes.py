@@ -44,28 +44,33 @@ def device_copies(device: Device) -> list[str]:
     return [f"{device.name}.{i}" for i in range(device.count)]
 
 
-def _endpoints(platform: Platform) -> tuple[list[tuple[str, str | None]], int]:
-    """(name in links, memory) of each end; the last one is the host, or a name that no link has."""
-    ends: list[tuple[str, str | None]] = []
+_End = tuple[tuple[str, ...], str | None]
+
+
+def _endpoints(platform: Platform) -> list[_End]:
+    """(names in links, its own first; memory) of each end; the last one is the host, without names if a memory."""
+    ends: list[_End] = []
     for device in platform.devices:
-        ends += [(device.name, device.memory)] * device.count
-    count = len(ends)
+        for copy in device_copies(device):
+            ends.append((tuple(dict.fromkeys((copy, device.name))), device.memory))
     host = platform.host
-    devices = {d.name: d for d in platform.devices}
-    if host in devices:
-        ends.append((host, devices[host].memory))
-    else:
-        ends.append(("", host))
-    return ends, count
+    own = {names[0]: (names, memory) for names, memory in ends}
+    devices = {device.name: ((device.name,), device.memory) for device in platform.devices}
+    ends.append(own.get(host or "") or devices.get(host or "") or ((), host))
+    return ends
 
 
-def find_link(
-    links: dict[tuple[str, str], Link], a: tuple[str, str | None], b: tuple[str, str | None]
-) -> Link | None:
-    """The link of the route from end `a` to end `b`: between their names, then through their memories."""
-    for source, target in ((a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])):
-        if source and target and (link := links.get((source, target))):
-            return link
+def find_link(links: dict[tuple[str, str], Link], a: _End, b: _End) -> Link | None:
+    """The link of the route from end `a` to end `b`: between their names, then through their memories.
+
+    A link that names a copy wins over one that names the device.
+    """
+    here, there = (a[1],) if a[1] else (), (b[1],) if b[1] else ()
+    for sources, targets in ((a[0], b[0]), (here, b[0]), (a[0], there), (here, there)):
+        for source in sources:
+            for target in targets:
+                if link := links.get((source, target)):
+                    return link
     return None
 
 
@@ -76,7 +81,7 @@ def resolve_routes(platform: Platform) -> Routes:
         links.setdefault((listed.source, listed.target), listed)
         if not listed.directed:
             links.setdefault((listed.target, listed.source), listed)
-    ends, _ = _endpoints(platform)
+    ends = _endpoints(platform)
     names = [n for d in platform.devices for n in device_copies(d)]
     channels = tuple(dict.fromkeys(link.name for link in platform.links))
     index = {name: i for i, name in enumerate(channels)}

@@ -35,7 +35,7 @@ def summary_lines(result: Result) -> list[str]:
             f"traffic {readable(cost.traffic, 'bytes')}, busiest device {readable(cost.max_load, 's')}"
         )
     lines.append(f"proven    {proven(result)}")
-    if result.message and result.status == "error":
+    if result.message and result.status != "infeasible":
         lines.append(f"message   {result.message}")
     return lines
 

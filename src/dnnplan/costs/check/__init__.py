@@ -148,7 +148,8 @@ def run_plan(instance: Instance, plan: Plan, found: Findings) -> tuple[Run, Cost
     check_static(setting, pinned, found)
     devices = [device.name for device in setting.ends.devices]
     counts = [len(calls) for calls in decisions.order]
-    check_calls_per_device(devices, counts, instance.limits.calls_per_device, found)
+    limited = [device.spec.slots != "unlimited" for device in setting.ends.devices]
+    check_calls_per_device(devices, counts, limited, instance.limits.calls_per_device, found)
     if found.breaks("number", "unknown", "placement", "device", "calls", "order"):
         return None
     wiring = Wiring(setting, decisions, pinned, kept)

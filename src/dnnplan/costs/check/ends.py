@@ -113,7 +113,8 @@ class Ends:
             (from_memory, to_memory),
         )
         for sources, targets in pairs:
+            # Names of a copy come first: an entry for the copy wins over one for the device.
             found = [self._positions[a, b] for a in sources for b in targets if (a, b) in self._positions]
             if found:
-                return Route(self.links[min(found)])
+                return Route(self.links[found[0]])
         return FREE if from_memory and from_memory == to_memory else None

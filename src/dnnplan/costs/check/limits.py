@@ -42,12 +42,30 @@ def check_limits(run: Run, cost: Cost, found: Findings) -> None:
             if peak > limits.memory:
                 message = f"memory {name} peaks at {peak} B, {peak - limits.memory:g} B above limits.memory"
                 found.report("limit", name, message, peak - limits.memory, "B")
+    check_switches(run, found)
 
 
-def check_calls_per_device(names: list[str], counts: list[int], bound: int | None, found: Findings) -> None:
-    """Rule `limit` for limits.calls_per_device."""
-    for name, count in zip(names, counts, strict=True):
+def check_switches(run: Run, found: Findings) -> None:
+    """Rule `limit` for limits.switches: changes of device, counted for each job."""
+    wiring = run.wiring
+    bound = wiring.setting.instance.limits.switches
+    changes = {job.key("").rstrip("/"): 0 for job in wiring.setting.jobs}
+    for flow in wiring.flows:
+        if flow.device >= 0:
+            others = sum(1 for device, calls in flow.readers.items() if calls and device != flow.device)
+            changes[flow.job.key("").rstrip("/")] += others
+    for job, count in changes.items():
         if bound is not None and count > bound:
+            message = f"job {job} changes its device {count} times, limits.switches is {bound}"
+            found.report("limit", job, message, float(count - bound), "switches")
+
+
+def check_calls_per_device(
+    names: list[str], counts: list[int], limited: list[bool], bound: int | None, found: Findings
+) -> None:
+    """Rule `limit` for limits.calls_per_device; devices with unlimited slots run any number of calls."""
+    for name, count, counts_here in zip(names, counts, limited, strict=True):
+        if bound is not None and counts_here and count > bound:
             message = f"device {name} runs {count} calls, limits.calls_per_device is {bound}"
             found.report("limit", name, message, float(count - bound), "calls")
 

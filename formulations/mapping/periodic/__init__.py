@@ -1,0 +1,1 @@
+"""Periodic tasks in steady state: the least cycle of a plan that repeats for ever, and lower bounds on it."""
