@@ -15,7 +15,7 @@ from dnnplan.solvers.through_host import plan_through_host
 from dnnplan.solvers.turns import improve_for, take_turns
 
 EXACT_SMALL, EXACT_ALONE, EXACT_AT_ALL = 600, 1_200, 2_000
-"""Layers x devices up to which CP-SAT gets nearly all of the time that is left, most of it, or a part."""
+"""Possible (layer, device) pairs up to which CP-SAT gets nearly all of the time that is left, most of it, or a part."""
 SMALL_SHARE, ALONE_SHARE, PART_SHARE = 0.9, 0.75, 0.4
 """These shares; all of it where no compiled search could use the rest."""
 
@@ -44,7 +44,7 @@ class Auto:
         if searches_host(problem) and search.best is not None:
             plan_through_host(problem, search)
             return
-        size = problem.n * problem.m
+        size = problem.choices
         improved = improve_for(
             problem,
             search,

@@ -11,7 +11,7 @@ from dnnplan.solvers.local_search import beside, improve_locally, ready
 from dnnplan.solvers.search import Search
 
 PARTS_AT_ALL = 12_000
-"""Layers x devices up to which neighbourhoods of the whole model are worth building it."""
+"""Possible (layer, device) pairs up to which neighbourhoods of the whole model are worth building it."""
 TURN, SHORTEST_TURN, WORK_TURN = 0.08, 1.0, 0.1
 """Length of a turn by the time that is left, at least in seconds, and by the work that is left."""
 LOCAL_SHARE = 0.5
@@ -54,7 +54,7 @@ def take_turns(problem: MappingProblem, search: Search) -> None:
 
     if search.best is None or search.finished():
         return
-    whole = problem.n * problem.m <= PARTS_AT_ALL
+    whole = problem.choices <= PARTS_AT_ALL
     if not walks(problem, search):
         if whole:
             improve_for(problem, search, 0.5 * search.remaining, 0.5 * search.remaining_work)

@@ -27,6 +27,6 @@ def _scenario(rows: Sequence[Row], scenario: str) -> Verdict:
     said = ", ".join(f"{ratio:.2f} x {name}" for name, ratio in ratios.items())
     return Verdict(
         requirement=text,
-        found=f"factor {ours.value:.3f}: {said}; {ours.note}",
+        found=f"factor {ours.value:.3f}: {said}; {ours.message}",
         reached=all(ratio > 1 for ratio in ratios.values()),
     )

@@ -120,6 +120,11 @@ class MappingProblem:
         """Number of devices."""
         return len(self.devices)
 
+    @cached_property
+    def choices(self) -> int:
+        """Number of (layer, device) pairs that are possible: the size of exact models."""
+        return int(np.isfinite(self.duration).sum())
+
     def is_free(self, tensor: int, a: int, b: int) -> bool:
         """Whether tensor (-1: weights) gets from end `a` to end `b` without being moved."""
         return bool(self.routes.zero_copy[a, b]) and (tensor, a, b) not in self.override
