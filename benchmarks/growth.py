@@ -46,7 +46,7 @@ def seconds_of(solver: str, layers: int) -> float:
     from dnnplan.costs import mapping_problem
     from dnnplan.instances.generators import generate
     from dnnplan.solvers import Search, Settings, get_solver
-    from dnnplan.solvers.heft import warm_up
+    from dnnplan.solvers.lists.heft import warm_up
 
     warm_up()
     problem = mapping_problem(generate("layered", layers, devices=DEVICES, seed=SEED))

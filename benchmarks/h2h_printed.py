@@ -62,7 +62,7 @@ def vfs_as_printed() -> Modal:
 def measure(name: str) -> Measured:
     """How many of the printed rows steps 1 to 3 reproduce to the last digit, latency and energy."""
     from dnnplan.costs import evaluate, mapping_problem
-    from dnnplan.solvers.h2h_steps.complete import H2HSettings, settle, step_compute
+    from dnnplan.solvers.h2h.complete import H2HSettings, settle, step_compute
 
     found = 0
     rows = (*PRINTED, PRINTED_VFS)

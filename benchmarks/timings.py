@@ -86,7 +86,7 @@ def _bundled(name: str) -> Instance:
 def time_heft(instance: Instance) -> Callable[[], float]:
     """From a fresh view to the schedule: placement and order of all layers, as HEFT is timed elsewhere."""
     from dnnplan.costs import mapping_problem
-    from dnnplan.solvers.heft import heft, warm_up
+    from dnnplan.solvers.lists.heft import heft, warm_up
 
     warm_up()
 

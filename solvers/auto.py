@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.solvers.cpsat import CpSat, solve_exactly
-from dnnplan.solvers.device_placement import solve_device_placement
-from dnnplan.solvers.host_search import searches_host
-from dnnplan.solvers.lp_guided import relax_and_guide
+from dnnplan.solvers.exact.cpsat import CpSat, solve_exactly
+from dnnplan.solvers.lists.lp_guided import relax_and_guide
+from dnnplan.solvers.local.host_search import searches_host
+from dnnplan.solvers.local.through_host import plan_through_host
+from dnnplan.solvers.local.turns import improve_for, take_turns
+from dnnplan.solvers.placement.device_placement import solve_device_placement
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
-from dnnplan.solvers.through_host import plan_through_host
-from dnnplan.solvers.turns import improve_for, take_turns
 
 EXACT_SMALL, EXACT_ALONE, EXACT_AT_ALL = 600, 1_200, 2_000
 """Possible (layer, device) pairs up to which CP-SAT gets nearly all of the time that is left, most of it, or a part."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
-from dnnplan.solvers.constructive import compute_first, single_device
-from dnnplan.solvers.cpop import cpop
-from dnnplan.solvers.frugal import propose_frugal_plans
-from dnnplan.solvers.heft import heft
-from dnnplan.solvers.lookahead import lookahead
-from dnnplan.solvers.peft import peft
-from dnnplan.solvers.priced import propose_priced_plans
+from dnnplan.solvers.lists.constructive import compute_first, single_device
+from dnnplan.solvers.lists.cpop import cpop
+from dnnplan.solvers.lists.frugal import propose_frugal_plans
+from dnnplan.solvers.lists.heft import heft
+from dnnplan.solvers.lists.lookahead import lookahead
+from dnnplan.solvers.lists.peft import peft
+from dnnplan.solvers.lists.priced import propose_priced_plans
 from dnnplan.solvers.search import Search
 
 LEISURE = 3.0

@@ -408,10 +408,10 @@ def test_every_word_of_the_design_is_in_the_glossary() -> None:
 
 def test_every_solver_class_is_registered() -> None:
     found = {
-        f"dnnplan.solvers.{path.stem}:{name}"
-        for path in sorted((ROOT / "solvers").glob("*.py"))
+        f"dnnplan.solvers.{'.'.join(path.relative_to(ROOT / 'solvers').with_suffix('').parts)}:{name}"
+        for path in sorted((ROOT / "solvers").rglob("*.py"))
         for name in re.findall(
-            r"^class (\w+)[^\n]*:\n(?:(?!^\S).*\n)*?    capabilities = ", path.read_text("utf-8"), re.M
+            r"^class ([A-Z]\w+)[^\n]*:\n(?:(?!^\S).*\n)*?    capabilities = ", path.read_text("utf-8"), re.M
         )
     }
     assert found == set(REGISTRY.values())

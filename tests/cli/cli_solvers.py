@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from dnnplan.solvers import registry
-from dnnplan.solvers.constructive import compute_first
+from dnnplan.solvers.lists.constructive import compute_first
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 
 

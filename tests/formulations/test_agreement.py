@@ -12,7 +12,7 @@ from dnnplan.formulations.mapping.bounds import objective_bound
 from dnnplan.formulations.mapping.symmetry import symmetry_of
 from dnnplan.instances import Instance
 from dnnplan.instances.generators import all_executions, random_small
-from dnnplan.solvers.milp import Milp, MilpParameters
+from dnnplan.solvers.exact.milp import Milp, MilpParameters
 from dnnplan.solvers.registry import get_solver
 from dnnplan.solvers.search import Search, Settings
 from tests.support.brute_force import Best, brute_force

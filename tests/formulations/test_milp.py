@@ -12,9 +12,9 @@ from dnnplan.formulations.mapping import milp
 from dnnplan.formulations.mapping.milp import channels, constraints, direct, host, memory
 from dnnplan.instances import UnsupportedError
 from dnnplan.instances.generators import all_executions, generate, random_small
+from dnnplan.solvers.exact.highs import Outcome, run_highs
+from dnnplan.solvers.exact.milp import Milp, MilpParameters
 from dnnplan.solvers.facade import solve
-from dnnplan.solvers.highs import Outcome, run_highs
-from dnnplan.solvers.milp import Milp, MilpParameters
 from dnnplan.solvers.search import Search, Settings
 from tests.support.brute_force import brute_force
 

@@ -12,7 +12,7 @@ from dnnplan.formulations.mapping.bounds.linear import LinearProgram, prove, sol
 from dnnplan.formulations.mapping.bounds.relaxation import relax
 from dnnplan.instances import Costs, Device, Instance, Layer, Link, Model, Platform, Power, Tensor
 from dnnplan.instances.generators import all_executions, layered, random_small
-from dnnplan.solvers.heft import heft
+from dnnplan.solvers.lists.heft import heft
 from tests.support.brute_force import brute_force
 
 EXECUTIONS = all_executions()

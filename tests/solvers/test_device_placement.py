@@ -13,11 +13,11 @@ from dnnplan.formulations.mapping.load import load_problem
 from dnnplan.instances import UnsupportedError
 from dnnplan.instances.generators import all_executions, random_small
 from dnnplan.solvers import Search, Settings, get_solver, solve
-from dnnplan.solvers.calls import HOST, with_calls
-from dnnplan.solvers.calls_search import call_arrays, decode_labels
-from dnnplan.solvers.dp_ideals import ideal_split
-from dnnplan.solvers.dp_linear import forward_edges, linear_order, linear_split, placed
-from dnnplan.solvers.placement_search import load_arrays
+from dnnplan.solvers.placement.calls import HOST, with_calls
+from dnnplan.solvers.placement.calls_search import call_arrays, decode_labels
+from dnnplan.solvers.placement.dp_ideals import ideal_split
+from dnnplan.solvers.placement.dp_linear import forward_edges, linear_order, linear_split, placed
+from dnnplan.solvers.placement.placement_search import load_arrays
 from tests.support.data import data_folder, needs_data
 from tests.support.device_placement import accelerators, best_in_one_call_each, is_contiguous, placements
 

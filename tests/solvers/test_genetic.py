@@ -8,7 +8,7 @@ import pytest
 from dnnplan.costs import mapping_problem
 from dnnplan.instances.generators import layered
 from dnnplan.solvers import Search, Settings, solve
-from dnnplan.solvers.genetic import (
+from dnnplan.solvers.local.genetic import (
     Decoder,
     Genetic,
     Genome,

@@ -14,10 +14,10 @@ from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.generators import layered, random_small
 from dnnplan.instances.h2h import h2h_instance
 from dnnplan.solvers import Search, Settings, solve
-from dnnplan.solvers.h2h import H2H
-from dnnplan.solvers.h2h_steps.complete import H2HSettings, settle, step_compute
-from dnnplan.solvers.h2h_steps.frontier import busy_seconds, map_frontiers
-from dnnplan.solvers.h2h_steps.knapsack import fill, pin_by_knapsack
+from dnnplan.solvers.h2h.complete import H2HSettings, settle, step_compute
+from dnnplan.solvers.h2h.frontier import busy_seconds, map_frontiers
+from dnnplan.solvers.h2h.knapsack import fill, pin_by_knapsack
+from dnnplan.solvers.h2h.solvers import H2H
 
 
 def costs_of_steps(problem, settings):

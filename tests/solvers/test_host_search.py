@@ -11,9 +11,9 @@ from dnnplan.instances import Execution
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.generators import random_small
 from dnnplan.solvers import Search, Settings, solve
-from dnnplan.solvers.host_search import host_net, host_plan, search_host, searches_host
 from dnnplan.solvers.kernels.host_schedule import choose_pins, host_schedule
 from dnnplan.solvers.kernels.host_simulation import host_simulation
+from dnnplan.solvers.local.host_search import host_net, host_plan, search_host, searches_host
 from dnnplan.solvers.start import propose_simple_plans
 
 MEMORY, WEIGHTS = ("none", "static"), ("choice", "resident", "streamed")

@@ -9,10 +9,10 @@ from dnnplan.costs import evaluate, mapping_problem
 from dnnplan.costs.compiled import compiled
 from dnnplan.instances import Execution
 from dnnplan.instances.generators import layered, multi_model, random_small
-from dnnplan.solvers.anneal import layer_costs, reader_lists
-from dnnplan.solvers.heft import heft, mean_delays, mean_times, rank_order
 from dnnplan.solvers.kernels.list_schedule import schedule, upward_ranks
-from dnnplan.solvers.lookahead import lookahead
+from dnnplan.solvers.lists.heft import heft, mean_delays, mean_times, rank_order
+from dnnplan.solvers.lists.lookahead import lookahead
+from dnnplan.solvers.local.anneal import layer_costs, reader_lists
 
 INSTANCES = [layered(layers=60, devices=4, seed=s) for s in range(3)] + [multi_model((25, 25, 20), seed=7)]
 

@@ -9,9 +9,6 @@ from dnnplan.costs import evaluate, mapping_problem
 from dnnplan.costs.compiled import compiled
 from dnnplan.instances import Costs, Device, Instance, Layer, Link, Model, Platform, Tensor
 from dnnplan.instances.generators import erdos, layered, multi_model
-from dnnplan.solvers.batch import batch_plan
-from dnnplan.solvers.cpop import cpop
-from dnnplan.solvers.heft import heft, mean_delays, mean_times
 from dnnplan.solvers.kernels.list_schedule import upward_ranks
 from dnnplan.solvers.kernels.ranks import downward_ranks, optimistic_costs
 from dnnplan.solvers.kernels.ready_list import (
@@ -21,8 +18,11 @@ from dnnplan.solvers.kernels.ready_list import (
     SUFFERAGE,
     ready_list,
 )
-from dnnplan.solvers.peft import peft, ready_order, waiting_lists
-from dnnplan.solvers.priced import load_prices
+from dnnplan.solvers.lists.batch import batch_plan
+from dnnplan.solvers.lists.cpop import cpop
+from dnnplan.solvers.lists.heft import heft, mean_delays, mean_times
+from dnnplan.solvers.lists.peft import peft, ready_order, waiting_lists
+from dnnplan.solvers.lists.priced import load_prices
 
 TOPCUOGLU = (
     "14 16 9, 13 19 18, 11 13 19, 13 8 17, 12 13 10, 13 16 9, 7 15 11, 5 11 14, 18 12 20, 21 7 16",

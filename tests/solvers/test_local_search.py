@@ -16,13 +16,13 @@ from dnnplan.instances.generators import erdos, layered, multi_model, random_sma
 from dnnplan.instances.platform import Execution
 from dnnplan.solvers import solve
 from dnnplan.solvers.facade import with_objective
-from dnnplan.solvers.heft import heft
 from dnnplan.solvers.kernels import local_search as kernels
 from dnnplan.solvers.kernels import sequences, steps
-from dnnplan.solvers.local_search import Team, times_exactly
-from dnnplan.solvers.networks import net_of, plan_in, plan_out, state_of, suits
+from dnnplan.solvers.lists.heft import heft
+from dnnplan.solvers.local.local_search import Team, times_exactly
+from dnnplan.solvers.local.networks import net_of, plan_in, plan_out, state_of, suits
+from dnnplan.solvers.local.windows import KINDS, Bandit, decisions_in, schedule_of, suits_windows
 from dnnplan.solvers.search import Search, Settings
-from dnnplan.solvers.windows import KINDS, Bandit, decisions_in, schedule_of, suits_windows
 
 CASES = {
     "layered": layered(layers=40, devices=4, seed=1),
@@ -154,7 +154,7 @@ def test_threads_share_one_search_and_report_their_errors(monkeypatch) -> None:
     assert result.valid
     problem, search, *_ = started(CASES["layered"])
     team = Team(problem, search)
-    monkeypatch.setattr("dnnplan.solvers.local_search.Walker.chunk", lambda *_: 1 / 0)
+    monkeypatch.setattr("dnnplan.solvers.local.local_search.Walker.chunk", lambda *_: 1 / 0)
     team.start(1)
     team.threads[0].join()
     with pytest.raises(ZeroDivisionError):

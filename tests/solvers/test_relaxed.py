@@ -24,13 +24,13 @@ from dnnplan.instances import (
     Tensor,
 )
 from dnnplan.instances.generators import all_executions, multi_model, random_small
-from dnnplan.solvers.heft import heft
-from dnnplan.solvers.lp_guided import propose_guided_plans, rounded_placement
+from dnnplan.solvers.exact.relaxed import bound_by_relaxation
+from dnnplan.solvers.lists.heft import heft
+from dnnplan.solvers.lists.lp_guided import propose_guided_plans, rounded_placement
+from dnnplan.solvers.local.segment_search import SegmentSearch
+from dnnplan.solvers.local.tight_memory import giants, pins_for, search_tight
 from dnnplan.solvers.registry import get_solver
-from dnnplan.solvers.relaxed import bound_by_relaxation
 from dnnplan.solvers.search import Search, Settings
-from dnnplan.solvers.segment_search import SegmentSearch
-from dnnplan.solvers.tight_memory import giants, pins_for, search_tight
 from tests.support.brute_force import brute_force
 
 

@@ -11,7 +11,7 @@ from dnnplan.costs.objectives import is_feasible
 from dnnplan.formulations.mapping.load import LoadProblem
 from dnnplan.instances import Costs, Device, Execution, Instance, Layer, Link, Memory, Model, Platform, Tensor
 from dnnplan.instances.sections import Limits
-from dnnplan.solvers.calls import HOST, is_limited, with_calls
+from dnnplan.solvers.placement.calls import HOST, is_limited, with_calls
 
 
 def accelerators(

@@ -1,0 +1,1 @@
+"""Exact search with CP-SAT and MILP, and the linear relaxation."""

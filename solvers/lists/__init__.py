@@ -1,0 +1,1 @@
+"""Plans built layer by layer: list schedulers and what they share."""

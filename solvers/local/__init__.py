@@ -1,0 +1,1 @@
+"""Search from plan to plan: annealing, genetic, local, large neighbourhoods."""

@@ -1,0 +1,1 @@
+"""Device placement: largest load, and latency of one sample in calls."""
