@@ -19,6 +19,9 @@ EXACT_SMALL, EXACT_ALONE, EXACT_AT_ALL = 600, 1_200, 2_000
 SMALL_SHARE, ALONE_SHARE, PART_SHARE = 0.9, 0.75, 0.4
 """These shares; all of it where no compiled search could use the rest."""
 
+EXACT_FIRST, FIRST_SHARE = 600, 0.2
+"""Pairs up to which CP-SAT comes before anything that has to be compiled or loaded, and its share then."""
+
 
 class Auto:
     """Bounds, list schedules and local search first; CP-SAT with a complete hint; then windows and local search.
@@ -45,6 +48,10 @@ class Auto:
             plan_through_host(problem, search)
             return
         size = problem.choices
+        if size <= EXACT_FIRST:
+            solve_exactly(problem, search, time_limit=FIRST_SHARE * time_left(search))
+            if search.finished():
+                return
         improved = improve_for(
             problem,
             search,
@@ -57,6 +64,10 @@ class Auto:
         if size <= EXACT_AT_ALL:
             share = SMALL_SHARE if size <= EXACT_SMALL else ALONE_SHARE if size <= EXACT_ALONE else PART_SHARE
             share = share if improved else 1.0
-            left = search.remaining_work if search.settings.work_limit is not None else search.remaining
-            solve_exactly(problem, search, time_limit=share * left)
+            solve_exactly(problem, search, time_limit=share * time_left(search))
         take_turns(problem, search)
+
+
+def time_left(search: Search) -> float:
+    """Seconds that are left, or units of work under a work limit."""
+    return search.remaining_work if search.settings.work_limit is not None else search.remaining
