@@ -89,6 +89,7 @@ REGISTRY: dict[str, str] = {
     "genetic": "dnnplan.solvers.local.genetic:Genetic",
     "dp_ideals": "dnnplan.solvers.placement.dp_ideals:DpIdeals",
     "dp_linear": "dnnplan.solvers.placement.dp_linear:DpLinear",
+    "calls_cpsat": "dnnplan.solvers.placement.calls_exact:CallsCpSat",
     "call_search": "dnnplan.solvers.placement.calls_search:CallSearch",
     "load_search": "dnnplan.solvers.placement.max_load:LoadSearch",
     "load_milp": "dnnplan.solvers.placement.max_load:LoadMilp",

@@ -63,6 +63,16 @@ def run_in_thread(work: Callable[[], int], stop: Callable[[], None], reports: Re
     Under a work limit reports wait for the end (`Reports`): what is kept and when the run stops must not depend on the
     clock.
     """
+    return run_beside(work, stop, search, reports.flush)
+
+
+def run_beside(
+    work: Callable[[], int],
+    stop: Callable[[], None],
+    search: Search,
+    between: Callable[[], None] = lambda: None,
+) -> int:
+    """Run native code in a thread until it ends or the search is finished, calling `between` again and again."""
     outcome: list[int] = []
     failure: list[BaseException] = []
 
@@ -77,7 +87,7 @@ def run_in_thread(work: Callable[[], int], stop: Callable[[], None], reports: Re
     try:
         while thread.is_alive():
             thread.join(0.05)
-            reports.flush()
+            between()
             if search.finished():
                 stop()
                 thread.join()

@@ -10,8 +10,7 @@ import numpy as np
 from dnnplan.costs import Decisions, MappingProblem
 from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import IntArray
-from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.formulations.mapping.calls import applies, path_bound
+from dnnplan.formulations.mapping.calls import applies
 from dnnplan.formulations.mapping.load import LoadProblem, load_problem
 from dnnplan.solvers.placement.calls import HOST, is_limited, limit_of, with_calls
 from dnnplan.solvers.placement.dp_linear import linear_order, linear_split
@@ -47,20 +46,6 @@ class CallSearch:
         propose_splits(problem, search)
         if not search.finished():
             anneal_calls_for(problem, search, min(search.remaining, 60.0))
-
-
-def solve_calls(problem: MappingProblem, search: Search) -> None:
-    """Bounds, simple plans, splits and annealing until the limits."""
-    bound = objective_bound(problem)
-    if bound is not None:
-        search.improve_bound(bound.value, bound.name)
-    propose_simple_plans(problem, search)
-    propose_splits(problem, search)
-    if problem.stages[0] == (("latency", 1.0),) and not search.finished():
-        better = path_bound(problem, search.finished)
-        search.improve_bound(better.value, better.name)
-    if not search.finished():
-        anneal_calls_for(problem, search, search.remaining)
 
 
 def propose_splits(problem: MappingProblem, search: Search) -> None:

@@ -14,10 +14,12 @@ from dnnplan.instances import UnsupportedError
 from dnnplan.instances.generators import all_executions, random_small
 from dnnplan.solvers import Search, Settings, get_solver, solve
 from dnnplan.solvers.placement.calls import HOST, with_calls
+from dnnplan.solvers.placement.calls_exact import improve_calls
 from dnnplan.solvers.placement.calls_search import call_arrays, decode_labels
 from dnnplan.solvers.placement.dp_ideals import ideal_split
 from dnnplan.solvers.placement.dp_linear import forward_edges, linear_order, linear_split, placed
 from dnnplan.solvers.placement.placement_search import load_arrays
+from dnnplan.solvers.start import propose_simple_plans
 from tests.support.data import data_folder, needs_data
 from tests.support.device_placement import accelerators, best_in_one_call_each, is_contiguous, placements
 
@@ -120,6 +122,39 @@ def test_one_call_each_is_found_and_bounded(seed: int) -> None:
     result = solve(instance, "call_search", work_limit=0.5, time_limit=60, workers=1)
     assert result.valid
     assert result.objective.value == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_the_exact_model_of_calls_agrees_with_trying_everything(seed: int) -> None:
+    instance = accelerators(seed, layers=6, calls=1)
+    problem = mapping_problem(instance)
+    result = solve(instance, "calls_cpsat", time_limit=60, workers=1)
+    assert result.status == "optimal"
+    assert result.objective.value == pytest.approx(best_in_one_call_each(problem, load_problem(problem)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_calls_each_are_a_restriction_without_a_bound(seed: int) -> None:
+    """Copies are not kept between the calls of a device there, so only plans count."""
+    one = solve(accelerators(seed, layers=6, calls=1), "calls_cpsat", time_limit=60, workers=1)
+    two = solve(accelerators(seed, layers=6, calls=2), "calls_cpsat", work_limit=0.2, workers=1)
+    assert two.valid
+    assert two.bound_name != "CP-SAT, calls"
+    assert two.objective.value <= one.objective.value * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbourhoods_of_calls_only_improve(seed: int) -> None:
+    instance = accelerators(seed, layers=10, count=3, calls=1)
+    problem = mapping_problem(instance)
+    search = Search(problem, Settings(work_limit=0.2, workers=1))
+    propose_simple_plans(problem, search)
+    before = search.value
+    improve_calls(problem, search)
+    assert search.value is not None
+    assert before is not None
+    assert search.value <= before
+    assert check(instance, search.best.plan) == ()
 
 
 def test_a_chain_in_calls_is_proven() -> None:
