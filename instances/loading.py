@@ -198,7 +198,9 @@ def _bundled(name: str) -> Instance:
     known = (*bundled_names(), *_light_networks())
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"; did you mean {', '.join(close)}?" if close else ""
-    raise InputError(f"{name}: neither a file nor a bundled instance{hint} `dnnplan instances` lists them")
+    raise InputError(
+        f"{name}: neither a file nor a bundled instance{hint or ';'} `dnnplan instances` lists them"
+    )
 
 
 def _light_networks() -> dict[str, Path]:

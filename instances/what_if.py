@@ -106,6 +106,10 @@ def _split_if_named(instance: Instance, rest: str) -> Instance:
     return instance
 
 
+class _MissingError(InputError):
+    """A list or table has nothing of that name."""
+
+
 class _Setting:
     """One setting: where it leads, and what it does there."""
 
@@ -151,13 +155,27 @@ class _Setting:
         if is_leaf and path != EVERY and path not in node and self.factor is None:
             return {**node, path: self.value}
         name, rest = self._split(path, list(node), "key")
+        if name == EVERY and rest:
+            return self._in_every_row(node, rest)
         return {key: self.apply(v, rest) if name in (EVERY, key) else v for key, v in node.items()}
+
+    def _in_every_row(self, node: dict[str, Any], rest: str) -> dict[str, Any]:
+        """What follows a ``*`` need not be in every row, but in one of them."""
+        rows, missing = dict(node), []
+        for key, row in node.items():
+            try:
+                rows[key] = self.apply(row, rest)
+            except _MissingError as error:
+                missing.append(error)
+        if missing and len(missing) == len(node):
+            raise missing[0]
+        return rows
 
     def _split(self, path: str, names: Collection[str], kind: str) -> tuple[str, str]:
         """The first name of a path, and the rest; names may hold dots: the longest one counts."""
         found = [name for name in {*names, EVERY} if path == name or path.startswith(f"{name}.")]
         if not found:
-            raise InputError(f"setting '{self.text}': {unknown(kind, path.partition('.')[0], set(names))}")
+            raise _MissingError(f"setting '{self.text}': {unknown(kind, path.partition('.')[0], set(names))}")
         name = max(found, key=len)
         return name, path[len(name) + 1 :]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.solvers.exact.cpsat import CpSat, solve_exactly
+from dnnplan.solvers.exact.cpsat import solve_exactly
 from dnnplan.solvers.lists.lp_guided import relax_and_guide
 from dnnplan.solvers.local.host_search import searches_host
 from dnnplan.solvers.local.through_host import plan_through_host
 from dnnplan.solvers.local.turns import improve_for, take_turns
 from dnnplan.solvers.placement.device_placement import solve_device_placement
-from dnnplan.solvers.registry import Capabilities
+from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
@@ -30,9 +30,7 @@ class Auto:
     """
 
     summary = "bounds, heuristics, exact search and local search in turn (the default)"
-    capabilities = Capabilities(
-        exact=True, bounds=True, calls=True, objectives=(*CpSat.capabilities.objectives, "max_load")
-    )
+    capabilities = Capabilities(exact=True, bounds=True, calls=True, objectives=ALL_OBJECTIVES)
 
     def run(self, problem: MappingProblem, search: Search) -> None:
         """Until optimality is proven or the limits are reached."""

@@ -89,6 +89,8 @@ def _sections(text: str, source: str) -> dict[str, list[Row]]:
             if not colon or not current:
                 refuse(f"line {line}", f"{show(stripped)}, expected ID: NUMBER, NUMBER, ...", source)
             sections[current].append((line, head.strip(), tail.split(",")))
+    if current != "#end":
+        refuse("end of the file", "#end is missing; the file seems to be cut off", source)
     return sections
 
 

@@ -1,4 +1,4 @@
-"""ONNX files as a registered format; the reader itself is `dnnplan.instances.formats.onnx`."""
+"""Networks as ONNX files, to be planned on a platform; the reader is `dnnplan.instances.formats.onnx`."""
 
 from __future__ import annotations
 

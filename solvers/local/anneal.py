@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from dnnplan.costs import MappingProblem
-from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import FloatArray, IntArray
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.lists.heft import decode_list, rank_order
 from dnnplan.solvers.local.host_search import host_search_is_ready, search_host, searches_host
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
+KERNEL = "dnnplan.solvers.kernels.annealing:anneal"
 COMPILER_SECONDS, LOADING_SECONDS = 12.0, 3.0
 """Time left from which waiting is worth it for the compiler, and for code compiled before."""
 DECODES_PER_WORK = 10_000
@@ -50,13 +49,7 @@ def worth_compiling(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
     if searches_host(search.problem):
         return host_search_is_ready(search)
-    if search.remaining >= COMPILER_SECONDS:
-        return True
-    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
-        return False
-    from dnnplan.solvers.kernels.annealing import anneal
-
-    return bool(anneal.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal))
+    return worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS)
 
 
 def anneal_for(problem: MappingProblem, search: Search, seconds: float, work: float = float("inf")) -> None:

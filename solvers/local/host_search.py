@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
-from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import IntArray
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.h2h.knapsack import pin_by_knapsack
 from dnnplan.solvers.h2h.remap import chains
 from dnnplan.solvers.search import Search
@@ -20,6 +19,7 @@ from dnnplan.solvers.search import Search
 if TYPE_CHECKING:
     from dnnplan.solvers.kernels.host_schedule import HostNet
 
+KERNEL = "dnnplan.solvers.kernels.host_annealing:anneal_host"
 COMPILER_SECONDS, LOADING_SECONDS = 25.0, 3.0
 """Time left from which waiting is worth it for the compiler, and for code compiled before."""
 STEPS_PER_WORK = 50_000
@@ -49,13 +49,7 @@ def searches_host(problem: MappingProblem) -> bool:
 
 def host_search_is_ready(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
-    if search.remaining >= COMPILER_SECONDS:
-        return True
-    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
-        return False
-    from dnnplan.solvers.kernels.host_annealing import anneal_host
-
-    return bool(anneal_host.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal_host))
+    return worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS)
 
 
 def search_host(problem: MappingProblem, search: Search, seconds: float, *, work: float = math.inf) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnnplan.costs import Evaluation, MappingProblem
-from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import IntArray
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from dnnplan.solvers.kernels.local_search import Goal
     from dnnplan.solvers.kernels.plan_state import Net
 
+KERNEL = "dnnplan.solvers.kernels.local_search:search"
 COMPILER_SECONDS, LOADING_SECONDS = 30.0, 3.0
 """Time left from which waiting is worth it for the compiler, and for code compiled before."""
 STEPS_PER_WORK = 50_000
@@ -63,14 +63,7 @@ class LocalSearch:
 
 def ready(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
-    if search.remaining >= COMPILER_SECONDS:
-        return True
-    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
-        return False
-    from dnnplan.solvers.kernels import local_search as kernels
-
-    signatures = getattr(kernels.search, "signatures", True)  # plain functions have none
-    return bool(signatures) or (search.remaining >= LOADING_SECONDS and is_cached(kernels.search))
+    return worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS)
 
 
 def improve_locally(

@@ -39,7 +39,7 @@ def plan_through_host(problem: MappingProblem, search: Search) -> None:
     while not search.finished():
         local_search(problem, search, LOCAL_SHARES[2] if size <= EXACT_AT_ALL else LARGE_SHARE, math.inf)
         ready = host_search_is_ready(search)
-        enough = search.remaining > LEAST_SECONDS and not search.finished()
+        enough = search.remaining > (LEAST_SECONDS if ready else 0.0) and not search.finished()
         if enough and size <= EXACT_AT_ALL:
             share = LAST_EXACT_SHARE if ready else 1.0
             limit = None if unlimited else share * search.remaining

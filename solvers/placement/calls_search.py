@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem
-from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import IntArray
 from dnnplan.formulations.mapping.calls import applies
 from dnnplan.formulations.mapping.load import LoadProblem, load_problem
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.placement.calls import HOST, is_limited, limit_of, with_calls
 from dnnplan.solvers.placement.dp_linear import linear_order, linear_split
 from dnnplan.solvers.placement.placement_search import flat
@@ -22,6 +21,7 @@ from dnnplan.solvers.start import propose_simple_plans
 if TYPE_CHECKING:
     from dnnplan.solvers.kernels.calls import CallArrays
 
+KERNEL = "dnnplan.solvers.kernels.calls:anneal_calls"
 COMPILER_SECONDS, LOADING_SECONDS = 25.0, 4.0
 MOVES_PER_WORK = 50_000
 CHUNK_SECONDS, FIRST_CHUNK, FIRST_CYCLE = 0.5, 500, 100_000
@@ -106,13 +106,7 @@ def decode_labels(problem: MappingProblem, label: IntArray) -> Decisions | None:
 
 def worth_compiling(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
-    if search.remaining >= COMPILER_SECONDS:
-        return True
-    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
-        return False
-    from dnnplan.solvers.kernels.calls import anneal_calls
-
-    return bool(anneal_calls.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal_calls))
+    return worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS)
 
 
 def call_arrays(loads: LoadProblem, calls: int) -> CallArrays:

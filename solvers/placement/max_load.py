@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 
 import numpy as np
 
 from dnnplan.costs import MappingProblem
-from dnnplan.costs.compiled import is_cached
 from dnnplan.costs.routes import IntArray
 from dnnplan.formulations.mapping.bounds import objective_bound
 from dnnplan.formulations.mapping.load import TOLERANCE, LoadProblem, build, load_problem
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.placement.dp_linear import linear_order, linear_split, placed
 from dnnplan.solvers.placement.placement_search import load_arrays
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
+KERNEL = "dnnplan.solvers.kernels.placement:anneal"
 COMPILER_SECONDS, LOADING_SECONDS = 20.0, 3.0
 """Time left from which waiting is worth it for the compiler, and for code compiled before."""
 MOVES_PER_WORK = 1_000_000
@@ -109,13 +109,7 @@ def solve_max_load(problem: MappingProblem, search: Search) -> None:
 
 def worth_compiling(search: Search) -> bool:
     """Whether the time left allows for loading the compiled search, or for compiling it, once a machine."""
-    if search.remaining >= COMPILER_SECONDS:
-        return True
-    if search.remaining < LOADING_SECONDS and "numba" not in sys.modules:
-        return False
-    from dnnplan.solvers.kernels.placement import anneal
-
-    return bool(anneal.signatures) or (search.remaining >= LOADING_SECONDS and is_cached(anneal))
+    return worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS)
 
 
 def propose_split(loads: LoadProblem, search: Search) -> None:

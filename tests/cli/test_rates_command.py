@@ -70,3 +70,11 @@ def test_what_no_rate_can_save_is_infeasible(run, tmp_path):
 
 def test_no_time_gives_no_plan(run):
     assert run("rates", "rates/glasses", "--time-limit", "0").exit_code == 4
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "show"])
+def test_a_cycle_is_no_plan_of_a_mapping(run, command):
+    run("rates", "rates/glasses", *QUICK, "--output", "plan.json")
+    done = run(command, "plan.json", "--instance", "rates/glasses")
+    assert done.exit_code == 2
+    assert "dnnplan rates" in done.stderr

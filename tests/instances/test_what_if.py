@@ -172,3 +172,18 @@ def test_devices_taken_apart_mean_the_same(places: tuple[str, str], tables: bool
     order = {d: tuple(k for k, p in zip(keys, places, strict=True) if p == d) for d in places}
     plan = Plan(placement=dict(zip(keys, places, strict=True)), order=order)
     assert evaluate(after, plan).cost == evaluate(instance, plan).cost
+
+
+def test_rows_without_the_name_behind_a_star_are_passed_over(hand: Instance) -> None:
+    layers = [layer.name for layer in hand.models[0].layers]
+    first, second = layers[:2]
+    model = hand.models[0].name
+    devices = [d.name for d in hand.platform.devices] if hand.platform is not None else []
+    rows = {first: {devices[0]: 4.0, devices[1]: 2.0}, second: {devices[0]: 6.0}}
+    rows |= {name: {devices[0]: 1.0} for name in layers[2:]}
+    tables = replace(hand, costs=Costs(latency={model: rows}))
+    after = changed(tables, [f"costs.latency.*.*.{devices[1]}=50%"]).costs.latency[model]
+    assert after[first] == {devices[0]: 4.0, devices[1]: 1.0}
+    assert after[second] == rows[second]
+    with pytest.raises(InputError, match="nowhere"):
+        changed(tables, ["costs.latency.*.*.nowhere=50%"])

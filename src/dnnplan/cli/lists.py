@@ -83,7 +83,7 @@ def solvers(json: opt.Json = False) -> None:
     """List the solvers and what each of them can do."""
     import msgspec
 
-    from dnnplan.solvers.registry import get_solver, solver_names
+    from dnnplan.solvers.registry import ALL_OBJECTIVES, get_solver, solver_names
 
     found = [(name, get_solver(name)) for name in solver_names()]
     if json:
@@ -97,8 +97,20 @@ def solvers(json: opt.Json = False) -> None:
     for name, solver in found:
         able = solver.capabilities
         proof, bounds = ("yes" if value else "no" for value in (able.exact, able.bounds))
-        table.add_row(name, proof, bounds, ", ".join(able.objectives), solver.summary)
-    console().print(table)
+        table.add_row(name, proof, bounds, _objectives_text(able.objectives), solver.summary)
+    out = console()
+    out.print(table)
+    out.print(f"\nall: {', '.join(ALL_OBJECTIVES)}", soft_wrap=True)
+
+
+def _objectives_text(able: tuple[str, ...]) -> str:
+    """Objectives of a solver, in few words."""
+    from dnnplan.solvers.registry import ALL_OBJECTIVES
+
+    missing = [name for name in ALL_OBJECTIVES if name not in able]
+    if len(missing) < len(ALL_OBJECTIVES) / 2:
+        return f"all but {', '.join(missing)}" if missing else "all"
+    return ", ".join(able)
 
 
 def schema(

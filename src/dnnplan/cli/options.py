@@ -126,7 +126,8 @@ def parse_solvers(text: str) -> list[str]:
     for name in names:
         if name not in known:
             hint = suggestion(name, known)
-            raise UnsupportedError(f"'{name}' is not a solver{hint}; expected some of {', '.join(known)}")
+            expected = "" if hint else f"; expected some of {', '.join(known)}"
+            raise UnsupportedError(f"'{name}' is not a solver{hint}{expected}")
     if not names:
         raise InputError(f"no solver given, expected some of {', '.join(known)}")
     return names

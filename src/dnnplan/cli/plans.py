@@ -20,8 +20,18 @@ def read_plan_or_result(path: str | Path) -> tuple[Plan, Result | None]:
     Raises
     ------
     InputError
-        Neither, or a result without a plan.
+        Neither, a result without a plan, or one cycle of a plan that repeats for ever.
     """
+    plan, result = read_any_plan(path)
+    if plan.problem == "rates":
+        raise InputError(
+            f"{path}: one cycle of a plan of `dnnplan rates`, expected a plan of problem 'mapping'"
+        )
+    return plan, result
+
+
+def read_any_plan(path: str | Path) -> tuple[Plan, Result | None]:
+    """The same, whatever problem the plan is of."""
     from dnnplan.instances.files import read_plan, read_result
 
     try:

@@ -21,6 +21,9 @@ def rates(
     format: opt.Format = None,
     select: opt.Select = None,
     platform: opt.PlatformName = None,
+    dim: opt.Dims = None,
+    option: opt.ReaderOptions = None,
+    set_: opt.Changes = None,
     solver: Annotated[
         str, typer.Option(help="auto, cpsat, genetic, or a baseline: npu_only, best_device.")
     ] = "auto",
@@ -42,10 +45,13 @@ def rates(
     Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
     from dnnplan.instances.loading import load
+    from dnnplan.instances.what_if import changed
     from dnnplan.solvers.rates import largest_rate
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
-    instance = load([file], platform=platform, format=format, select=select)
+    reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
+    reading |= opt.parse_options(option)
+    instance = changed(load([file], platform=platform, **reading), set_ or ())
     with stop_on_interrupt() as stop:
         result = largest_rate(
             instance,

@@ -9,7 +9,7 @@ import typer
 
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import chart_width, console, note
-from dnnplan.cli.plans import load_instance, read_plan_or_result
+from dnnplan.cli.plans import load_instance, read_any_plan, read_plan_or_result
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _refuse_plan(files: list[str]) -> None:
     for name in files:
         if Path(name).suffix.lower() in (".json", ".yaml", ".yml") and Path(name).is_file():
             try:
-                read_plan_or_result(name)
+                read_any_plan(name)
             except InputError:
                 continue
             raise InputError(f"{name}: is a plan; it is shown together with its instance: --instance FILE")

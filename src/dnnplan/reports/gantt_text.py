@@ -14,7 +14,7 @@ COLOURS = ("#56b4e9", "#e69f00", "#00c08b", "#f0e442", "#cc79a7", "#ff8040", "#a
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 IDLE = "."
 WIDTH = 80
-_LONGEST_NAME = 14
+_LONGEST_NAME = 20
 _SHARE = 6
 
 
@@ -117,4 +117,7 @@ def _legend(schedule: Schedule, width: int) -> Text:
 
 def _clip(name: str, longest: int = _LONGEST_NAME) -> str:
     printable = "".join(c if c.isprintable() else "?" for c in name)
-    return printable if len(printable) <= longest else printable[: longest - 2] + ".."
+    if len(printable) <= longest:
+        return printable
+    tail = (longest - 2) // 2  # names of links differ at their ends
+    return f"{printable[: longest - 2 - tail]}..{printable[-tail:]}"

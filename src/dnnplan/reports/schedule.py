@@ -9,6 +9,7 @@ from typing import Literal
 from dnnplan.costs import Evaluation
 from dnnplan.costs.critical_path import compute_spans, job_name
 from dnnplan.costs.explain import device_use, link_use
+from dnnplan.costs.objectives import objective_name, objective_unit, objective_value
 from dnnplan.instances import Result
 
 MOST_LINKS = 12
@@ -114,17 +115,19 @@ def make_schedule(evaluation: Evaluation, result: Result | None = None) -> Sched
     for row, own in zip(devices, bars, strict=True):
         _fill(row, own)
     _add_transfers(evaluation, links, [index[name] for name in names])
-    known = result is not None and result.objective.value is not None
+    known = result if result is not None and result.objective.value is not None else None
+    terms = problem.stages[0]
+    name = objective_name(problem.stages[:1])
     return Schedule(
         name=problem.instance.name,
         rows=(*devices, *links),
         networks=networks,
         latency=evaluation.cost.latency,
-        objective=result.objective.name if result is not None and known else "latency",
-        value=result.objective.value if result is not None and known else evaluation.cost.latency,
-        bound=result.bound if result is not None and known else None,
-        gap=result.gap if result is not None and known else None,
-        unit=result.objective.unit if result is not None and known else "s",
+        objective=known.objective.name if known else name,
+        value=known.objective.value if known else objective_value(terms, evaluation.cost),
+        bound=known.bound if known else None,
+        gap=known.gap if known else None,
+        unit=known.objective.unit if known else objective_unit(terms),
     )
 
 

@@ -210,5 +210,6 @@ def what_if_table(explanation: Explanation) -> Table:
     """What the same decisions would take on a changed platform."""
     table = new_table("with the same decisions and", ">latency", ">gain", title="What if")
     for entry in explanation.what_if:
-        table.add_row(entry.change, readable(entry.latency, "s"), percent(entry.gain))
+        if entry.gain > 0:
+            table.add_row(entry.change, readable(entry.latency, "s"), percent(entry.gain))
     return table
