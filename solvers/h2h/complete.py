@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.solvers.h2h.frontier import map_frontiers
-from dnnplan.solvers.h2h.knapsack import Knapsack, pin_by_knapsack
+from dnnplan.solvers.h2h.knapsack import Knapsack, never, pin_by_knapsack
 from dnnplan.solvers.lists.colocation import colocated
 
 Rows = list[list[int]]
@@ -23,9 +23,9 @@ class H2HSettings:
     knapsack: Knapsack = "exact"
 
 
-def step_compute(problem: MappingProblem) -> tuple[list[int], Rows]:
+def step_compute(problem: MappingProblem, finished: Callable[[], bool] = never) -> tuple[list[int], Rows]:
     """Placement and order of step 1; colocated layers then move together."""
-    place, sequence = map_frontiers(problem)
+    place, sequence = map_frontiers(problem, finished)
     together = colocated(problem, np.array(place, dtype=np.int64)).tolist() if problem.colocate else place
     rows: Rows = [[] for _ in range(problem.m)]
     for i in sequence:
@@ -39,9 +39,12 @@ def settle(
     rows: Sequence[Sequence[int]],
     step: int,
     settings: H2HSettings,
+    finished: Callable[[], bool] = never,
 ) -> Decisions:
     """The plan of a placement and an order after step 1, 2 or 3."""
-    pinned = pin_by_knapsack(problem, place, settings.knapsack) if step > 1 else [set[int]()] * problem.m
+    pinned = [set[int]()] * problem.m
+    if step > 1:
+        pinned = pin_by_knapsack(problem, place, settings.knapsack, finished)
     kept = consecutive(problem, place, rows) if step > 2 else set()
     return decisions_of(problem, place, rows, pinned=pinned, kept=kept)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 from dnnplan.costs import MappingProblem
@@ -10,10 +10,14 @@ from dnnplan.costs.routes import FloatArray
 
 NODES, LEAST_NODES = 4_000_000, 500
 """Partial assignments looked at in one run, spread over its layers, and at least these in one enumeration."""
+LOOK = 5_000
+"""Nodes between looks at the limits of the run."""
 Choice = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def map_frontiers(problem: MappingProblem) -> tuple[list[int], list[int]]:
+def map_frontiers(
+    problem: MappingProblem, finished: Callable[[], bool] = lambda: False
+) -> tuple[list[int], list[int]]:
     """Device of each layer, and the layers in the order in which they were mapped (H2H, step 1).
 
     While layers remain: take those whose producers are all mapped, group them by the devices that can run them, and
@@ -23,9 +27,9 @@ def map_frontiers(problem: MappingProblem) -> tuple[list[int], list[int]]:
     pass through the host where there is one.
 
     The authors enumerate all assignments; we branch and bound, with the same result until `NODES` is used up. Then the
-    best assignment so far counts, or that of a greedy choice (ours).
+    best assignment so far counts, or that of a greedy choice (ours); so it does from when the run is `finished` on.
     """
-    mapper = _Mapper(problem)
+    mapper = _Mapper(problem, finished)
     waiting = [0] * problem.n
     successors = _successors(problem)
     for rows in successors:
@@ -82,8 +86,8 @@ def busy_seconds(problem: MappingProblem) -> FloatArray:
 class _Mapper:
     """What has been mapped so far, and the enumeration of the next group."""
 
-    def __init__(self, problem: MappingProblem) -> None:
-        self.problem = problem
+    def __init__(self, problem: MappingProblem, finished: Callable[[], bool]) -> None:
+        self.problem, self.finished = problem, finished
         self.busy = busy_seconds(problem).tolist()
         self.place = [-1] * problem.n
         self.end = [0.0] * problem.n
@@ -145,15 +149,19 @@ class _Mapper:
         best, choice = start
         found = False
         floor = max(self.free)
-        budget = self.nodes
+        budget = 0 if self.finished() else self.nodes
+        known: dict[int, list[float]] = {}
         for layers in subsets:
-            ready = [[self._ready(i, d) for d in devices] for i in layers]
+            for i in layers:
+                if i not in known:
+                    known[i] = [self._ready(i, d) for d in devices]
+            ready = [known[i] for i in layers]
             free = list(self.free)
             stack: list[tuple[int, float]] = []  # (index of the device, its free time before)
             position, latest = 0, [floor]
             while True:
                 budget -= 1
-                if budget < 0:
+                if budget < 0 or (budget % LOOK == 0 and self.finished()):
                     return choice
                 level = len(stack)
                 if level < len(layers) and position < len(devices):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -19,8 +19,16 @@ STATES = 200_000
 GRID = 50_000
 
 
+def never() -> bool:
+    """A run without limits."""
+    return False
+
+
 def pin_by_knapsack(
-    problem: MappingProblem, place: Sequence[int], variant: Knapsack = "exact"
+    problem: MappingProblem,
+    place: Sequence[int],
+    variant: Knapsack = "exact",
+    finished: Callable[[], bool] = never,
 ) -> list[set[int]]:
     """(m,) weights that stay on each device.
 
@@ -32,6 +40,8 @@ def pin_by_knapsack(
     variant
         ``exact``: as above. ``published``: what the public code does instead, largest weights first, in units of
         1,000 numbers, rounded up.
+    finished
+        Asked between items; from when it says so on, what saves most for its size comes first.
     """
     saved: list[dict[int, float]] = [{} for _ in range(problem.m)]
     size: dict[int, float] = {}
@@ -50,7 +60,7 @@ def pin_by_knapsack(
         if variant == "published":
             chosen = _largest_first(items, [size[w] for w in items], capacity)
         else:
-            chosen = fill([size[w] for w in items], [weights[w] for w in items], capacity)
+            chosen = fill([size[w] for w in items], [weights[w] for w in items], capacity, finished)
         pinned.append({items[q] for q in chosen})
         room[memory] -= sum(size[w] for w in pinned[-1])
     return pinned
@@ -67,27 +77,49 @@ def _largest_first(items: Sequence[int], sizes: Sequence[float], capacity: float
     return chosen
 
 
-def fill(sizes: Sequence[float], values: Sequence[float], capacity: float) -> list[int]:
+def fill(
+    sizes: Sequence[float],
+    values: Sequence[float],
+    capacity: float,
+    finished: Callable[[], bool] = never,
+) -> list[int]:
     """Items of the most value that fit (0/1 knapsack).
 
     Undominated fillings, item after item (Nemhauser and Ullmann 1969). Where they become more than `STATES`, sizes are
     rounded up to 1/50,000 of the capacity, which bounds them: the answer still fits, and is optimal for those sizes.
+    Where the run is finished before, items are taken by value for their size.
     """
     everything = [q for q in range(len(sizes)) if sizes[q] <= capacity]
     if sum(sizes[q] for q in everything) <= capacity:
         return everything
-    chosen = _undominated([sizes[q] for q in everything], [values[q] for q in everything], capacity, STATES)
+    own, worth = [sizes[q] for q in everything], [values[q] for q in everything]
+    chosen = _undominated(own, worth, capacity, STATES, finished)
     if chosen is None:
         step = capacity / GRID
-        grid = [math.ceil(sizes[q] / step) for q in everything]
-        chosen = _undominated(grid, [values[q] for q in everything], float(GRID), GRID + 1)
-    return [everything[q] for q in chosen or ()]
+        grid = [math.ceil(size / step) for size in own]
+        chosen = _undominated(grid, worth, float(GRID), GRID + 1, finished)
+    if chosen is None:
+        chosen = _by_density(own, worth, capacity)
+    return [everything[q] for q in chosen]
+
+
+def _by_density(sizes: Sequence[float], values: Sequence[float], capacity: float) -> list[int]:
+    chosen = []
+    for q in sorted(range(len(sizes)), key=lambda q: (-values[q] / max(sizes[q], 1e-300), q)):
+        if sizes[q] <= capacity:
+            chosen.append(q)
+            capacity -= sizes[q]
+    return sorted(chosen)
 
 
 def _undominated(
-    sizes: Sequence[float], values: Sequence[float], capacity: float, limit: int
+    sizes: Sequence[float],
+    values: Sequence[float],
+    capacity: float,
+    limit: int,
+    finished: Callable[[], bool],
 ) -> list[int] | None:
-    """Chosen items, or None if there are more than `limit` fillings of which none is smaller and worth more."""
+    """Chosen items, or None if there are more than `limit` fillings that none beats, or the run is finished."""
     weight, worth = np.zeros(1), np.zeros(1)
     came: list[tuple[FloatArray, FloatArray]] = [(weight, worth)]
     for size, value in zip(sizes, values, strict=True):
@@ -99,7 +131,7 @@ def _undominated(
         best = np.maximum.accumulate(gains)
         keep = np.concatenate([[True], gains[1:] > best[:-1]])
         weight, worth = both[keep], gains[keep]
-        if len(weight) > limit:
+        if len(weight) > limit or finished():
             return None
         came.append((weight, worth))
     chosen: list[int] = []

@@ -26,19 +26,20 @@ class _Steps:
 
     def run(self, problem: MappingProblem, search: Search) -> None:
         """Propose the plan after the last step."""
-        place, rows = step_compute(problem)
+        place, rows = step_compute(problem, search.finished)
         plans = [settle(problem, place, rows, 1, self.settings)]
         if self.steps > 1 and not search.finished():
             plans += [
-                settle(problem, place, rows, step, self.settings) for step in range(2, min(self.steps, 3) + 1)
+                settle(problem, place, rows, step, self.settings, search.finished)
+                for step in range(2, min(self.steps, 3) + 1)
             ]
         for decisions in reversed(plans):
             if search.propose(decisions):
                 break
-        if self.steps > 3:
+        if self.steps > 3 and not search.finished():
 
             def complete(place: Sequence[int], rows: Sequence[Sequence[int]]) -> Decisions:
-                return settle(problem, place, rows, 3, self.settings)
+                return settle(problem, place, rows, 3, self.settings, search.finished)
 
             remap(problem, search, place, rows, complete)
 

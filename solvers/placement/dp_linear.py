@@ -9,11 +9,14 @@ import numpy as np
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import IntArray
 from dnnplan.formulations.mapping.load.groups import LoadProblem, load_problem
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.placement.placement_search import load_arrays
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search
 from dnnplan.solvers.start import propose_simple_plans
 
+KERNEL = "dnnplan.solvers.kernels.segments:split"
+COMPILER_SECONDS, LOADING_SECONDS = 20.0, 4.0
 MOST_STEPS = 4e9
 """Segments x device counts up to which the programme is worth its time."""
 
@@ -32,8 +35,10 @@ class DpLinear:
         """Propose the one split, or simple plans where there is none (layers that are fixed to devices)."""
         if search.finished():
             return
-        loads = load_problem(problem)
-        place = linear_split(loads, linear_order(loads))
+        place = None
+        if worth_waiting(search, KERNEL, COMPILER_SECONDS, LOADING_SECONDS):
+            loads = load_problem(problem)
+            place = linear_split(loads, linear_order(loads))
         if place is None or not search.propose(placed(loads, place)):
             propose_simple_plans(problem, search)
 
