@@ -45,7 +45,10 @@ def parse_yaml(data: bytes, source: str | None = None) -> Any:
     try:
         return _Builder(yaml.parse(text, Loader=_Loader), source).document()
     except yaml.YAMLError as error:
-        raise FormatError(f"not YAML: {_syntax_message(error)}", source=source) from None
+        message = _syntax_message(error)
+        # Newer releases of PyYAML have a limit of their own, far above ours.
+        what = "not readable: nested too deep" if "nesting depth" in message else f"not YAML: {message}"
+        raise FormatError(what, source=source) from None
 
 
 def _syntax_message(error: yaml.YAMLError) -> str:

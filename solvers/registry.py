@@ -12,20 +12,12 @@ from importlib.metadata import entry_points
 from typing import Protocol
 
 from dnnplan.costs import MappingProblem
+from dnnplan.costs.objectives import UNITS
 from dnnplan.instances import UnsupportedError
 from dnnplan.instances.wording import suggestion
 from dnnplan.solvers.search import Search
 
-ALL_OBJECTIVES = (
-    "latency",
-    "energy",
-    "edp",
-    "traffic",
-    "max_load",
-    "weighted_completion",
-    "tardiness",
-    "memory",
-)
+ALL_OBJECTIVES = tuple(UNITS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from dnnplan.instances import Plan, PlanError
 from dnnplan.instances.result import GAP_TOLERANCE, StopReason, relative_gap
 
 log = logging.getLogger("dnnplan")
+UNLIMITED_SECONDS = 60.0
+"""What a search that cannot prove anything takes, where there is no limit, before the next one has its turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,15 @@ class Search:
         """Seconds left; infinite without time limit."""
         limit = self.settings.time_limit
         return float("inf") if limit is None else max(0.0, limit - self.seconds)
+
+    def share(self, part: float) -> float:
+        """Seconds: that part of the time that is left; `UNLIMITED_SECONDS` where nothing is limited.
+
+        Under a work limit alone it is infinite: the work ends the run then, and the clock decides nothing.
+        """
+        if math.isfinite(self.remaining) or self.settings.work_limit is not None:
+            return part * self.remaining
+        return UNLIMITED_SECONDS
 
     @property
     def remaining_work(self) -> float:

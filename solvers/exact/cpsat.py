@@ -16,7 +16,7 @@ from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import energy_bound, latency_bounds, objective_bound
 from dnnplan.instances import SolverError
 from dnnplan.solvers.exact.cpsat_reports import Reports, run_in_thread, safe_bound
-from dnnplan.solvers.registry import Capabilities
+from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
 from dnnplan.solvers.search import Search, Settings
 from dnnplan.solvers.start import propose_simple_plans
 
@@ -62,16 +62,7 @@ class CpSat:
     capabilities = Capabilities(
         exact=True,
         bounds=True,
-        objectives=(
-            "latency",
-            "energy",
-            "edp",
-            "traffic",
-            "max_load",
-            "weighted_completion",
-            "tardiness",
-            "memory",
-        ),
+        objectives=ALL_OBJECTIVES,
     )
 
     def run(self, problem: MappingProblem, search: Search) -> None:

@@ -60,10 +60,10 @@ def slide(a: Arrays, readers: tuple[IntArray, IntArray], position: IntArray, i: 
 def move_chain(
     a: Arrays, readers: tuple[IntArray, IntArray], place: IntArray, i: int, device: int, length: int
 ) -> None:
-    """Put up to `length` layers on a device: i, one of its readers, one of that one's, and so on."""
+    """Put up to `length` layers on a device (-1: the decoder's choice): i, one of its readers, one of that one's, ..."""
     j = i
     for _ in range(length):
-        if a.duration[j, device] < np.inf:
+        if device < 0 or a.duration[j, device] < np.inf:
             place[j] = device
         degree = readers[0][j + 1] - readers[0][j]
         if degree == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from dnnplan.costs.arrays import Arrays
 from dnnplan.costs.compiled import compiled
 from dnnplan.costs.routes import FloatArray, IntArray
+from dnnplan.solvers.kernels.annealing import change_devices as move_path
 from dnnplan.solvers.kernels.modulo_schedule import modulo_schedule
 
 NEAR = 12
@@ -72,14 +73,7 @@ def replace(
                 trial[j] = device
         return
     length = 1 if kind < 0.75 else 2 + np.random.randint(7)  # noqa: NPY002
-    j = i
-    for _ in range(length):
-        if device < 0 or a.duration[j, device] < np.inf:
-            trial[j] = device
-        degree = readers[0][j + 1] - readers[0][j]
-        if degree == 0:
-            break
-        j = readers[1][readers[0][j] + np.random.randint(degree)]  # noqa: NPY002
+    move_path(a, readers, trial, i, device, length)
 
 
 decode = compiled(modulo_schedule)

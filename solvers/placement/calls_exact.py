@@ -27,6 +27,8 @@ MOST_CHOICES = 20_000
 """Layers x calls up to which the model is built."""
 SECONDS, WORK = 6.0, 4.0
 """Longest search of a neighbourhood, in seconds or units of work."""
+UNLIMITED_TRIES = 200
+"""Neighbourhoods where nothing is limited."""
 NARROW, WIDE = 2, 5
 """Successive calls of a neighbourhood, fewest and most."""
 
@@ -75,8 +77,10 @@ def improve_calls(problem: MappingProblem, search: Search, share: float = 1.0) -
     part = CallModel(problem, search, proofs=False)
     rng = np.random.default_rng(search.settings.seed)
     until = (1.0 - share) * _left(search)
-    width, failed = NARROW, 0
-    while not search.finished() and _left(search) > until:
+    limited = search.settings.time_limit is not None or search.settings.work_limit is not None
+    width, failed, tries = NARROW, 0, 0
+    while not search.finished() and _left(search) > until and (limited or tries < UNLIMITED_TRIES):
+        tries += 1
         before = search.value
         free = successive_calls(search.best, width, rng)
         proved = part.solve(min(SECONDS if search.settings.work_limit is None else WORK, _left(search)), free)
@@ -84,7 +88,7 @@ def improve_calls(problem: MappingProblem, search: Search, share: float = 1.0) -
             failed = 0
         elif proved:
             failed += 1
-            if failed >= 2 * len(part.label_calls()):
+            if failed >= 2 * len(part.v.labels):
                 width, failed = min(width + 1, WIDE), 0
 
 
@@ -131,10 +135,6 @@ class CallModel:
         self.problem, self.search, self.proofs = problem, search, proofs
         latency = search.best.cost.latency
         self.v: CallVariables = build(problem, (latency or 1.0) / RESOLUTION, horizon=latency, proofs=proofs)
-
-    def label_calls(self) -> range:
-        """The labels that calls can have."""
-        return self.v.labels
 
     def solve(self, limit: float, free: set[int] | None) -> bool:
         """Search with all layers, or those not in `free` where they are; True if there is nothing left to find."""

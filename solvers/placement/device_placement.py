@@ -45,6 +45,6 @@ def solve_calls(problem: MappingProblem, search: Search) -> None:
     if search.finished():
         return
     share = ANNEAL_SHARE if models(problem) and search.settings.work_limit is None else 1.0
-    anneal_calls_for(problem, search, share * search.remaining)
+    anneal_calls_for(problem, search, search.share(share))
     if models(problem):
         improve_calls(problem, search)

@@ -95,7 +95,7 @@ def solve_max_load(problem: MappingProblem, search: Search) -> None:
     if search.finished():
         return
     if anneals and not (exact and search.settings.workers > 1):
-        anneal_until(loads, search, (0.3 if exact else 1.0) * search.remaining)
+        anneal_until(loads, search, search.share(0.3 if exact else 1.0))
     if not exact or search.finished():
         return
     milp = Background(loads, search)

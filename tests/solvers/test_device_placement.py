@@ -8,6 +8,7 @@ import pytest
 import dnnplan
 from dnnplan.costs import evaluate, mapping_problem
 from dnnplan.costs.check import check
+from dnnplan.costs.objectives import is_feasible
 from dnnplan.formulations.mapping.calls import path_bound
 from dnnplan.formulations.mapping.load import load_problem
 from dnnplan.instances import UnsupportedError
@@ -19,6 +20,7 @@ from dnnplan.solvers.placement.calls_search import call_arrays, decode_labels
 from dnnplan.solvers.placement.dp_ideals import ideal_split
 from dnnplan.solvers.placement.dp_linear import forward_edges, linear_order, linear_split, placed
 from dnnplan.solvers.placement.placement_search import load_arrays
+from dnnplan.solvers.search import UNLIMITED_SECONDS
 from dnnplan.solvers.start import propose_simple_plans
 from tests.support.data import data_folder, needs_data
 from tests.support.device_placement import accelerators, best_in_one_call_each, is_contiguous, placements
@@ -244,3 +246,37 @@ def test_published_splits_are_reproduced(name: str) -> None:
             search = Search(problem, Settings(time_limit=None), name=solver)
             get_solver(solver).run(problem, search)
             assert search.value == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_fits_the_model_that_orders_identical_devices(seed: int) -> None:
+    """Its devices take the names that the order wants, and the model then has it, at its latency, and no better."""
+    from ortools.sat.python import cp_model
+
+    from dnnplan.formulations.mapping.calls.cpsat import build
+    from dnnplan.formulations.mapping.calls.cpsat.extract import labels_of
+
+    instance = accelerators(seed, layers=8, count=3, calls=1)
+    problem = mapping_problem(instance)
+    label = np.random.default_rng(seed).permutation(np.array([0, 1, 2] + [HOST] * (problem.n - 3)))
+    decisions = decode_labels(problem, label)
+    if decisions is None:
+        pytest.skip("calls that wait for each other")
+    plan = evaluate(problem, decisions)
+    if not is_feasible(plan):
+        pytest.skip("more than memories hold")
+    v = build(problem, plan.cost.latency / 1e6, horizon=plan.cost.latency, proofs=True)
+    assert v.identical
+    for row, chosen in zip(v.z, labels_of(v, plan), strict=True):
+        for c, here in row.items():
+            v.model.add(here == int(c == chosen))
+    solver = cp_model.CpSolver()
+    assert solver.solve(v.model) == cp_model.OPTIMAL
+    assert solver.objective_value * v.tick == pytest.approx(plan.cost.latency, rel=1e-4)
+
+
+def test_searches_without_proof_end_where_nothing_is_limited() -> None:
+    problem = mapping_problem(accelerators(0, layers=4, calls=1))
+    assert Search(problem, Settings(time_limit=None)).share(0.5) == UNLIMITED_SECONDS
+    assert Search(problem, Settings(time_limit=None, work_limit=1.0)).share(0.5) == float("inf")
+    assert Search(problem, Settings(time_limit=10.0)).share(0.5) <= 5.0

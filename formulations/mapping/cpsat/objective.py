@@ -7,20 +7,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from dnnplan.costs.mapping import ROUNDING
+from dnnplan.costs.objectives import UNITS
 from dnnplan.formulations.mapping.cpsat.loads import is_needed_elsewhere, largest_load
 from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, Variables
 from dnnplan.instances import UnsupportedError
 
-OBJECTIVES = (
-    "latency",
-    "energy",
-    "edp",
-    "traffic",
-    "max_load",
-    "weighted_completion",
-    "tardiness",
-    "memory",
-)
+OBJECTIVES = tuple(UNITS)
 RESOLUTION = 2.0**50
 """Integer steps in the largest sum that an objective can reach; CP-SAT wants sums below 2^63."""
 FACTOR_BITS, PRODUCT_BITS = 24, 46

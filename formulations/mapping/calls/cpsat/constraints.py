@@ -159,6 +159,7 @@ def identical_devices_in_order(v: CallVariables) -> None:
     Calls that hold no layer last no time, and start when it suits.
     """
     first = {d: c for c, d in reversed(list(enumerate(v.device)))}
-    for devices in symmetry_of(v.original).classes:
-        for d, e in pairwise(d for d in devices if d in first):
+    v.identical = tuple(tuple(d for d in row if d in first) for row in symmetry_of(v.original).classes)
+    for devices in v.identical:
+        for d, e in pairwise(devices):
             v.model.add(v.start[first[d]] <= v.start[first[e]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from dnnplan.costs.evaluate import Evaluation
@@ -16,14 +17,26 @@ def extract(v: CallVariables, value: Callable[[object], int]) -> list[int]:
 
 
 def labels_of(v: CallVariables, plan: Evaluation) -> list[int]:
-    """(n,) label of each layer in a plan: calls of a device by their start."""
+    """(n,) label of each layer in a plan: calls of a device by their start.
+
+    Identical devices change names so that they start their first calls in the order that the model wants.
+    """
     label = [HOST] * v.problem.n
     first = {d: c for c, d in reversed(list(enumerate(v.device)))}
+    name = {d: d for d in first}
+    for devices in v.identical:
+        by_start = sorted(devices, key=lambda d: (_first_start(plan, d), d))
+        name |= dict(zip(by_start, sorted(devices), strict=True))
     for d, row in enumerate(plan.decisions.order):
         for number, call in enumerate(row if d in first else ()):
             for i in plan.decisions.calls[call]:
-                label[i] = first[d] + number
+                label[i] = first[name[d]] + number
     return label
+
+
+def _first_start(plan: Evaluation, device: int) -> float:
+    """When a device starts its first call; infinite if it has none."""
+    return min((plan.times.start[call] for call in plan.decisions.order[device]), default=math.inf)
 
 
 def hint(v: CallVariables, label: Sequence[int]) -> None:

@@ -39,6 +39,8 @@ class CallVariables:
         (tensor, call): whether the call reads it from the host, or writes it there.
     latency
         Ticks.
+    identical
+        Classes of limited devices whose first calls start in the order of their indices; empty where none is asked for.
     """
 
     problem: MappingProblem
@@ -55,6 +57,7 @@ class CallVariables:
     read: dict[tuple[int, int], BoolVar]
     write: dict[tuple[int, int], BoolVar]
     latency: cp_model.IntVar
+    identical: tuple[tuple[int, ...], ...] = ()
 
     @property
     def labels(self) -> range:
