@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from dnnplan.instances.canonical import canonical
 from dnnplan.instances.fields import Extensions, Record
 from dnnplan.instances.model import Model
@@ -12,7 +14,7 @@ from dnnplan.instances.platform import Platform
 from dnnplan.instances.sections import Costs, Limits, Ordering, Sharing, Workload
 from dnnplan.instances.task import Precedence, Task
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 
 
 class Instance(Record, kw_only=True, dict=True):
@@ -45,13 +47,14 @@ class Instance(Record, kw_only=True, dict=True):
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, as hexadecimal: the identity that plans refer to.
 
-        Equal instances have equal hashes, whether or not a file spells defaults out or writes 1 as 1.0.
+        Equal instances have equal hashes, whether or not a file spells defaults out or writes 1 as 1.0, and whatever
+        MINOR version of the format it states.
         """
         return self._hash
 
     @cached_property
     def _hash(self) -> str:
-        return hashlib.sha256(canonical(self)).hexdigest()
+        return hashlib.sha256(canonical(replace(self, format_version=FORMAT_VERSION))).hexdigest()
 
     def effective_tasks(self) -> tuple[Task, ...]:
         """The tasks, or one task for each model where none is given."""

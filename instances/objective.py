@@ -18,7 +18,12 @@ OBJECTIVES = (
     "memory",
     "traffic",
     "variety",
+    "task_variety",
     "size",
+    "execution_cost",
+    "switching",
+    "loss",
+    "affinity",
 )
 """The names that an objective is made of."""
 

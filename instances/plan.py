@@ -6,7 +6,7 @@ from typing import Any
 
 from dnnplan.instances.fields import Record
 
-PLAN_VERSION = "1.0"
+PLAN_VERSION = "1.1"
 
 
 def layer_key(task: str, job: int, layer: str) -> str:
@@ -55,6 +55,8 @@ class Plan(Record, kw_only=True):
         Task graph: partition of the tasks at each branch point.
     task_order
         Execution order of the tasks.
+    candidates
+        Positions of the chosen networks in ``sharing.candidates``.
     placement
         Device of every layer.
     calls
@@ -79,6 +81,7 @@ class Plan(Record, kw_only=True):
     problem: str = "mapping"
     groups: tuple[tuple[tuple[str, ...], ...], ...] = ()
     task_order: tuple[str, ...] = ()
+    candidates: tuple[int, ...] = ()
     placement: dict[str, str] = {}
     calls: dict[str, tuple[str, ...]] | None = None
     order: dict[str, tuple[str, ...]] = {}

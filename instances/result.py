@@ -90,6 +90,8 @@ class Result(Record, omit_defaults=False, kw_only=True):
         What `check` found; empty for every plan a solver returns.
     message
         Why it is infeasible, or what failed, and what `--set` changed.
+    measures
+        Figures of a plan of grouping or ordering by name; `cost` is that of a mapping.
     """
 
     status: Status
@@ -108,6 +110,7 @@ class Result(Record, omit_defaults=False, kw_only=True):
     history: tuple[tuple[float, float | None, float | None], ...] = ()
     violations: tuple[Violation, ...] = ()
     versions: dict[str, str] = {}
+    measures: dict[str, float] = {}
 
     def to_json(self) -> str:
         """One JSON object, keys as in the class."""

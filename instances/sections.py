@@ -49,8 +49,12 @@ class Ordering(Record, kw_only=True):
         Memory for blocks beyond the path of the running task.
     switch
         Cost of running the column's task right after the row's; null: not allowed.
+    unit
+        Unit of `switch`; null: none.
     resources
         Tools (columns) that tasks (rows) need, 0 or 1.
+    slots
+        Tools that fit in memory at once, those of the running task included.
     """
 
     closed: bool = False
@@ -60,31 +64,83 @@ class Ordering(Record, kw_only=True):
     switch: Matrix = ()
     resources: tuple[tuple[Annotated[int, Meta(ge=0, le=1)], ...], ...] = ()
     conditions: tuple[Condition, ...] = ()
+    unit: str | None = None
+    slots: PositiveCount | None = None
 
 
 class Candidate(Record, kw_only=True):
-    """A network that could serve `tasks` together: its cost, and the loss of each task in it."""
+    """A network that could serve `tasks` together: its cost, and the loss or affinity of each task in it.
+
+    The loss of a task is to be small, its affinity (a score) large.
+    """
 
     tasks: tuple[Name, ...]
     cost: NonNegative = 0
     loss: dict[Name, Number] = {}
+    affinity: dict[Name, Number] = {}
+
+
+class BlockCost(Record, kw_only=True):
+    """What a block costs for one task, where that differs from the block; null: as the block."""
+
+    bytes: NonNegative | None = None
+    flops: NonNegative | None = None
+    compute: NonNegative | None = None
+    load: NonNegative | None = None
 
 
 class Block(Record, kw_only=True):
-    """A block between two branch points: bytes and FLOP for one copy; `tasks` overrides them by task."""
+    """A block of layers between branch points, for one copy.
+
+    Parameters
+    ----------
+    tasks
+        Bytes for single tasks where they differ.
+    compute, load
+        Cost of running it, and of bringing it into memory, in `Sharing.unit`; null: worked out from the platform.
+    costs
+        All figures for single tasks where they differ; a shared copy takes the largest of its tasks.
+    """
 
     bytes: NonNegative = 0
     flops: NonNegative = 0
     tasks: dict[Name, NonNegative] = {}
+    compute: NonNegative | None = None
+    load: NonNegative | None = None
+    costs: dict[Name, BlockCost] = {}
 
 
 class Sharing(Record, kw_only=True):
-    """What tasks could share: affinity[branch point][task][task] and the blocks between branch points."""
+    """What tasks could share.
+
+    Parameters
+    ----------
+    branch_points
+        Places where tasks may part, from the input on.
+    affinity
+        ``[branch point][task][task]``, at most 1; 1 means that two tasks need the same features.
+    blocks
+        The block behind each branch point, shared by the groups of that branch point.
+    candidates
+        Networks to choose from, where groups may overlap.
+    stem
+        The block before the first branch point, shared by all tasks.
+    head
+        The block behind the last one, of which each task has its own.
+    groups
+        A task graph that is given: partition of the tasks at each branch point, each a refinement of the one before.
+    unit
+        Unit of the costs `compute` and `load` of blocks, e.g. ``s`` or ``J``; null: none.
+    """
 
     branch_points: tuple[LongName, ...] = ()
     affinity: tuple[Matrix, ...] = ()
     blocks: tuple[Block, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    stem: Block | None = None
+    head: Block | None = None
+    groups: tuple[tuple[tuple[Name, ...], ...], ...] = ()
+    unit: str | None = None
 
 
 class Costs(Record, kw_only=True):
@@ -165,3 +221,7 @@ class Limits(Record, kw_only=True):
     groups: PositiveCount | None = None
     budget: NonNegative | None = None
     extensions: Extensions = {}
+    task_variety: Number | None = None
+    execution_cost: NonNegative | None = None
+    switching: NonNegative | None = None
+    loss: Number | None = None

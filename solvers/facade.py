@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -20,8 +19,10 @@ from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverErro
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
 from dnnplan.instances.validation import ensure_valid
-from dnnplan.solvers.registry import Solver, get_solver
+from dnnplan.solvers.registry import PROBLEMS, Solver, get_solver
 from dnnplan.solvers.search import Progress, Search, Settings
+from dnnplan.solvers.tasks import solve_tasks, with_problem
+from dnnplan.solvers.versions import versions
 
 log = logging.getLogger("dnnplan")
 
@@ -30,6 +31,7 @@ def solve(
     instance: Instance,
     solver: str = "auto",
     *,
+    problem: str | None = None,
     objective: str | None = None,
     limits: Mapping[str, float] | None = None,
     time_limit: float | None = 60.0,
@@ -41,14 +43,16 @@ def solve(
     on_progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Result:
-    """Plan where every layer of an instance runs and when.
+    """Plan where every layer of an instance runs and when; or which tasks share what, and in which order they run.
 
     Parameters
     ----------
     instance
         What to plan; it is validated first.
     solver
-        A name of `solver_names()`.
+        A name of `solver_names(problem)`.
+    problem
+        ``mapping``, ``grouping``, ``ordering`` or ``joint``; None: what the objective is about.
     objective, limits
         Replace those of the instance: ``"latency"``, ``"latency=1,energy=0.2"``, ``"latency>energy"``; limits by
         name, e.g. ``{"energy": 0.5}``.
@@ -77,10 +81,6 @@ def solve(
     began = time.perf_counter()
     instance = with_objective(instance, objective, limits)
     ensure_valid(instance)
-    problem = mapping_problem(instance)
-    chosen = get_solver(solver)
-    _require_objectives(solver, chosen, problem)
-    _require_limits(solver, chosen, problem)
     settings = Settings(
         time_limit=time_limit,
         work_limit=work_limit,
@@ -91,6 +91,21 @@ def solve(
         on_progress=on_progress,
         stop=stop,
     )
+    instance, kind = with_problem(instance, problem)
+    if kind == "mapping":
+        return _solve_mapping(instance, solver, settings, began)
+    if kind not in PROBLEMS:
+        raise UnsupportedError(
+            f"problem '{kind}' cannot be solved yet; expected one of {', '.join(PROBLEMS)}"
+        )
+    return solve_tasks(instance, kind, solver, settings, began)
+
+
+def _solve_mapping(instance: Instance, solver: str, settings: Settings, began: float) -> Result:
+    problem = mapping_problem(instance)
+    chosen = get_solver(solver)
+    _require_objectives(solver, chosen, problem)
+    _require_limits(solver, chosen, problem)
     reason = reason_for_infeasibility(problem) or broken_limit(problem)
     if reason is not None:
         search = Search(problem, settings, name=solver, began=began, infeasible=reason)
@@ -241,7 +256,7 @@ def _result(problem: MappingProblem, searches: list[Search], name: str, settings
         plan=plan,
         history=tuple(entry for s in searches[:1] for entry in s.history),
         violations=tuple(violations),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -253,13 +268,3 @@ def _final_plan(search: Search) -> Plan:
         name: (search.best.starts[name], search.best.ends[name]) for name in search.best.decisions.call_names
     }
     return msgspec.structs.replace(plan, times=times, instance=search.problem.instance_hash)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("dnnplan", "ortools", "highspy", "pulp", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Protocol
+from importlib.metadata import EntryPoints, entry_points
+from typing import Any, Protocol
 
-from dnnplan.costs import MappingProblem
 from dnnplan.costs.objectives import UNITS
 from dnnplan.instances import UnsupportedError
 from dnnplan.instances.wording import suggestion
-from dnnplan.solvers.search import Search
 
 ALL_OBJECTIVES = tuple(UNITS)
 
@@ -49,12 +47,15 @@ class Capabilities:
 
 
 class Solver(Protocol):
-    """A solver: what it is called, what it can do, and a method that reports plans and bounds to a search."""
+    """A solver: what it is called, what it can do, and a method that reports plans and bounds to a search.
+
+    `problem` is a view (`MappingProblem`, `OrderingProblem`, ...), `search` a `Search` or `TaskSearch` on it.
+    """
 
     summary: str
     capabilities: Capabilities
 
-    def run(self, problem: MappingProblem, search: Search) -> None:
+    def run(self, problem: Any, search: Any) -> None:
         """Search for plans until `search.finished()`, or until there is nothing left to try."""
 
 
@@ -93,27 +94,51 @@ REGISTRY: dict[str, str] = {
 }
 
 
-def solver_names() -> tuple[str, ...]:
-    """Names of all solvers, those of other packages included."""
-    return tuple(REGISTRY) + tuple(sorted(e.name for e in entry_points(group="dnnplan.solvers")))
+ORDERING: dict[str, str] = {
+    "given": "dnnplan.solvers.ordering.given:Given",
+    "depth_first": "dnnplan.solvers.ordering.depth_first:DepthFirst",
+    "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
+}
+GROUPING: dict[str, str] = {}
+SELECTION: dict[str, str] = {}
+JOINT: dict[str, str] = {}
+PROBLEMS: dict[str, dict[str, str]] = {
+    "mapping": REGISTRY,
+    "grouping": GROUPING,
+    "selection": SELECTION,
+    "ordering": ORDERING,
+    "joint": JOINT,
+}
+"""Solvers by problem. Choosing among given networks (selection) is the part of grouping where groups may overlap."""
 
 
-def get_solver(name: str) -> Solver:
-    """The solver of that name.
+def solver_names(problem: str = "mapping") -> tuple[str, ...]:
+    """Names of all solvers of a problem, those of other packages included."""
+    return tuple(PROBLEMS[problem]) + tuple(sorted(e.name for e in _entry_points(problem)))
+
+
+def get_solver(name: str, problem: str = "mapping") -> Solver:
+    """The solver of that name for a problem.
 
     Raises
     ------
     UnsupportedError
         There is none; the message names the closest.
     """
-    if name in REGISTRY:
-        module, attribute = REGISTRY[name].split(":")
+    own = PROBLEMS[problem]
+    if name in own:
+        module, attribute = own[name].split(":")
         solver: Solver = getattr(importlib.import_module(module), attribute)()
         return solver
-    for entry in entry_points(group="dnnplan.solvers"):
+    for entry in _entry_points(problem):
         if entry.name == name:
             loaded: Solver = entry.load()()
             return loaded
-    raise UnsupportedError(
-        f"'{name}' is not a solver{suggestion(name, solver_names())}; expected one of {', '.join(solver_names())}"
-    )
+    known = solver_names(problem)
+    hint = suggestion(name, known) or f"; expected one of {', '.join(known)}"
+    raise UnsupportedError(f"'{name}' is not a solver of {problem}{hint}")
+
+
+def _entry_points(problem: str) -> EntryPoints:
+    """Solvers of other packages: the group ``dnnplan.solvers``, with ``.PROBLEM`` behind it for other problems."""
+    return entry_points(group="dnnplan.solvers" if problem == "mapping" else f"dnnplan.solvers.{problem}")

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from dnnplan.costs import Decisions, Evaluation, MappingProblem, evaluate
+from dnnplan.costs.judged import Judged, TaskProblem
 from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.instances import Plan, PlanError
 from dnnplan.instances.result import GAP_TOLERANCE, StopReason, relative_gap
@@ -65,19 +67,24 @@ class Settings:
     stop: Callable[[], bool] | None = None
 
 
+View = TypeVar("View")
+Answer = TypeVar("Answer")
+Problem = TypeVar("Problem", bound=TaskProblem)
+
+
 @dataclass(eq=False)
-class Search:
-    """One run: keeps the incumbent, the best bound, the history, and the clock.
+class Run(Generic[View, Answer]):
+    """One run on a view: keeps the incumbent, the best bound, the history, and the clock.
 
     A solver calls `propose` with every plan it finds and `improve_bound` with every proven bound, and asks
     `finished` whether to go on. Threads may report at the same time.
     """
 
-    problem: MappingProblem
+    problem: View
     settings: Settings
     name: str = ""
     began: float = field(default_factory=time.perf_counter)
-    best: Evaluation | None = None
+    best: Answer | None = None
     value: float | None = None
     bound: float | None = None
     bound_name: str | None = None
@@ -145,28 +152,18 @@ class Search:
             return "time_limit"
         return "work_limit" if self.remaining_work <= 0 else "exhausted"
 
-    def propose(self, plan: Plan | Decisions) -> bool:
-        """Evaluate a plan and keep it if it is feasible and better than the incumbent; True if it was kept."""
-        try:
-            evaluation = evaluate(self.problem, plan)
-        except PlanError as error:
-            log.debug("%s proposed a plan that cannot run: %s", self.name, error)
-            return False
-        return self.accept(evaluation)
-
-    def accept(self, evaluation: Evaluation) -> bool:
-        """Keep an evaluated plan if it is feasible and better than the incumbent; True if it was kept."""
-        value = objective_value(self.problem.stages[0], evaluation.cost)
-        if self.value is not None and value >= self.value - 1e-12 * abs(self.value):
-            return False
-        if not is_feasible(evaluation):
-            return False
+    def keep(self, answer: Answer, value: float) -> bool:
+        """Keep a feasible answer if it is better than the incumbent; True if it was kept."""
         with self.lock:
-            if self.value is not None and value >= self.value - 1e-12 * abs(self.value):
+            if not self.improves(value):
                 return False
-            self.best, self.value = evaluation, value
+            self.best, self.value = answer, value
             self._record()
         return True
+
+    def improves(self, value: float) -> bool:
+        """Whether a value is better than that of the incumbent."""
+        return self.value is None or value < self.value - 1e-12 * abs(self.value)
 
     def improve_bound(self, bound: float, name: str) -> bool:
         """Report a proven lower bound on the objective; True if it is better than what was known."""
@@ -193,3 +190,40 @@ class Search:
                     seconds=self.seconds, value=self.value, bound=self.bound, gap=self.gap, solver=self.name
                 )
             )
+
+
+@dataclass(eq=False)
+class Search(Run[MappingProblem, Evaluation]):
+    """A run whose plans are mappings."""
+
+    def propose(self, plan: Plan | Decisions) -> bool:
+        """Evaluate a plan and keep it if it is feasible and better than the incumbent; True if it was kept."""
+        try:
+            evaluation = evaluate(self.problem, plan)
+        except PlanError as error:
+            log.debug("%s proposed a plan that cannot run: %s", self.name, error)
+            return False
+        return self.accept(evaluation)
+
+    def accept(self, evaluation: Evaluation) -> bool:
+        """Keep an evaluated plan if it is feasible and better than the incumbent; True if it was kept."""
+        value = objective_value(self.problem.stages[0], evaluation.cost)
+        return self.improves(value) and is_feasible(evaluation) and self.keep(evaluation, value)
+
+
+@dataclass(eq=False)
+class TaskSearch(Run[Problem, Judged]):
+    """A run whose plans are task graphs, orders or choices of networks."""
+
+    def propose(self, answer: Any) -> bool:
+        """Judge an answer, a plan or decisions as indices, and keep it if it is feasible and better than the incumbent."""
+        try:
+            judged = self.problem.judge(answer)
+        except PlanError as error:
+            log.debug("%s proposed a plan that does not fit: %s", self.name, error)
+            return False
+        return self.accept(judged)
+
+    def accept(self, judged: Judged) -> bool:
+        """Keep a judged answer if it is feasible and better than the incumbent; True if it was kept."""
+        return judged.feasible and self.keep(judged, judged.value)

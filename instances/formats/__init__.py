@@ -35,6 +35,12 @@ FORMATS: dict[str, str] = {
     "auckland": "dnnplan.instances.formats.auckland",
     "hetero-dag": "dnnplan.instances.formats.hetero_dag",
     "hax-conn": "dnnplan.instances.formats.hax_conn",
+    "tsplib": "dnnplan.instances.formats.tsplib",
+    "antler": "dnnplan.instances.formats.antler",
+    "tag": "dnnplan.instances.formats.tag",
+    "affinity": "dnnplan.instances.formats.affinity",
+    "standley": "dnnplan.instances.formats.standley",
+    "ssp": "dnnplan.instances.formats.ssp",
     "fjsp": "dnnplan.instances.formats.fjsp",
     "native": "dnnplan.instances.formats.native",
 }

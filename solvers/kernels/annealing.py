@@ -60,7 +60,7 @@ def slide(a: Arrays, readers: tuple[IntArray, IntArray], position: IntArray, i: 
 def move_chain(
     a: Arrays, readers: tuple[IntArray, IntArray], place: IntArray, i: int, device: int, length: int
 ) -> None:
-    """Put up to `length` layers on a device (-1: the decoder's choice): i, one of its readers, one of that one's, ..."""
+    """Put up to `length` layers on a device (-1: the decoder's choice): i, a reader of it, one of that one's, ..."""
     j = i
     for _ in range(length):
         if device < 0 or a.duration[j, device] < np.inf:

@@ -22,7 +22,9 @@ HAND_PLAN = """{"format_version": "1.0",
 def run(monkeypatch, tmp_path):
     """A function that runs the command line in an empty folder; returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+    solvers = dict(registry.REGISTRY)
+    monkeypatch.setattr(registry, "REGISTRY", solvers)
+    monkeypatch.setitem(registry.PROBLEMS, "mapping", solvers)
     cli_solvers.register()
     runner = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"})
 

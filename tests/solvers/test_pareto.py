@@ -31,7 +31,7 @@ class Exhaustive:
 
 @pytest.fixture(autouse=True)
 def _exhaustive(monkeypatch):
-    monkeypatch.setattr(registry, "REGISTRY", {"exhaustive": f"{__name__}:Exhaustive"})
+    monkeypatch.setitem(registry.PROBLEMS, "mapping", {"exhaustive": f"{__name__}:Exhaustive"})
 
 
 def _layers(layers: int = 4) -> Instance:

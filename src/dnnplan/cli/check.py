@@ -10,6 +10,7 @@ from dnnplan.cli import exits
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, print_json
 from dnnplan.cli.plans import load_instance, read_plan_or_result
+from dnnplan.instances.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from dnnplan.costs.explain import Explanation
@@ -23,10 +24,13 @@ def check(
     *,
     plan: PlanFile,
     instance: opt.InstanceName = None,
+    format: opt.Format = None,
+    select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
     option: opt.ReaderOptions = None,
     set_: opt.Changes = None,
+    conditions: opt.Conditions = None,
     most: Annotated[int, typer.Option(min=1, help="Violations to print (--json: all).")] = 30,
     json: opt.Json = False,
 ) -> None:
@@ -39,9 +43,16 @@ def check(
     from dnnplan.costs.check import check as find_violations
 
     found, result = read_plan_or_result(plan)
-    options = opt.parse_options(option)
-    whole = load_instance(instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_)
-    violations = find_violations(whole, found, cost=result.cost if result is not None else None)
+    options = {"format": format, "select": select, **opt.parse_options(option)}
+    whole = load_instance(
+        instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_, conditions=conditions
+    )
+    violations = find_violations(
+        whole,
+        found,
+        cost=result.cost if result is not None else None,
+        measures=result.measures or None if result is not None else None,
+    )
     if json:
         print_json({"valid": not violations, "violations": msgspec.to_builtins(violations)})
     else:
@@ -62,6 +73,8 @@ def explain(
     *,
     plan: PlanFile,
     instance: opt.InstanceName = None,
+    format: opt.Format = None,
+    select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
     option: opt.ReaderOptions = None,
@@ -75,8 +88,12 @@ def explain(
     from dnnplan.costs.explain import explain as find_reasons
 
     found, _ = read_plan_or_result(plan)
-    options = opt.parse_options(option)
+    options = {"format": format, "select": select, **opt.parse_options(option)}
     whole = load_instance(instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_)
+    if found.problem != "mapping":
+        raise UnsupportedError(
+            f"{plan}: explain speaks of plans of mapping, this one is of {found.problem}; `dnnplan show` has its steps"
+        )
     explanation = find_reasons(whole, found)
     if json:
         print_json(msgspec.to_builtins(explanation))

@@ -16,20 +16,31 @@ from dnnplan.cli.plans import result_tree
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Result
 
+SOLVERS = {
+    "mapping": ("compute_first", "heft", "auto"),
+    "grouping": ("private", "agglomerative", "auto"),
+    "selection": ("greedy", "auto"),
+    "ordering": ("nearest_neighbour", "local_search", "auto"),
+    "joint": ("group_then_order", "auto"),
+}
+"""What is compared by default: baselines first."""
+
 
 def compare(
     *,
     files: opt.Files,
     solvers: Annotated[
-        str, typer.Option(metavar="A,B", help="Solvers, in this order.")
-    ] = "compute_first,heft,auto",
+        str | None,
+        typer.Option(metavar="A,B", help="Solvers, in this order; default: a baseline or two, and auto."),
+    ] = None,
     format: opt.Format = None,
     select: opt.Select = None,
     platform: opt.PlatformName = None,
     dim: opt.Dims = None,
     option: opt.ReaderOptions = None,
     set_: opt.Changes = None,
-    problem: opt.Problem_ = "mapping",
+    problem: opt.Problem_ = None,
+    conditions: opt.Conditions = None,
     objective: opt.Objective = None,
     limit: opt.LimitTexts = None,
     gap: opt.Gap = 1e-4,
@@ -47,8 +58,9 @@ def compare(
     from dnnplan.instances.what_if import changed
 
     opt.require_problem(problem)
-    names = opt.parse_solvers(solvers)
+    names = None if solvers is None else opt.parse_solvers(solvers, problem)
     settings: dict[str, Any] = {
+        "problem": problem,
         "objective": objective,
         "limits": opt.parse_limits(limit),
         "gap": gap,
@@ -60,7 +72,7 @@ def compare(
     reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
     reading |= opt.parse_options(option)
     loaded = load_all(list(files), platform=platform, **reading)
-    instances = [changed(instance, set_ or ()) for instance in loaded]
+    instances = [opt.with_conditions(changed(instance, set_ or ()), conditions) for instance in loaded]
     rows = _run_all(instances, names, settings)
     if json:
         print_json([{"instance": instance.name, **result_tree(result)} for instance, result in rows])
@@ -72,15 +84,20 @@ def compare(
 
 
 def _run_all(
-    instances: list[Instance], names: list[str], settings: dict[str, Any]
+    instances: list[Instance], names: list[str] | None, settings: dict[str, Any]
 ) -> list[tuple[Instance, Result]]:
     """One result for each instance and solver; after Ctrl-C those that are there."""
     from dnnplan.solvers import solve
+    from dnnplan.solvers.facade import with_objective
+    from dnnplan.solvers.tasks import with_problem
 
     rows: list[tuple[Instance, Result]] = []
     with stop_on_interrupt() as stop:
         for instance in instances:
-            for name in names:
+            asked = with_problem(with_objective(instance, settings["objective"], None), settings["problem"])[
+                1
+            ]
+            for name in names or SOLVERS[asked]:
                 if stop():
                     note(f"not run: {name} on {instance.name}")
                     continue
@@ -108,4 +125,9 @@ def _print(rows: list[tuple[Instance, Result]], *, several: bool) -> None:
 def _best(results: list[Result]) -> Result | None:
     """The best plan; of equally good ones that with the better bound."""
     valid = [r for r in results if r.valid and r.objective.value is not None]
-    return min(valid, key=lambda r: (r.objective.value, r.gap if r.gap is not None else 1.0), default=None)
+    sign = -1.0 if valid and valid[0].objective.sense == "max" else 1.0
+    return min(
+        valid,
+        key=lambda r: (sign * (r.objective.value or 0.0), r.gap if r.gap is not None else 1.0),
+        default=None,
+    )

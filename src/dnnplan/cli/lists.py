@@ -79,36 +79,47 @@ def formats(json: opt.Json = False) -> None:
     console().print(table)
 
 
-def solvers(json: opt.Json = False) -> None:
-    """List the solvers and what each of them can do."""
+def solvers(
+    problem: Annotated[
+        Literal["mapping", "grouping", "selection", "ordering", "joint"] | None,
+        typer.Option("--problem", help="Solvers of one problem; default: of all."),
+    ] = None,
+    json: opt.Json = False,
+) -> None:
+    """List the solvers of every problem and what each of them can do."""
     import msgspec
 
-    from dnnplan.solvers.registry import ALL_OBJECTIVES, get_solver, solver_names
+    from dnnplan.solvers.registry import PROBLEMS, get_solver, solver_names
 
-    found = [(name, get_solver(name)) for name in solver_names()]
+    asked = tuple(PROBLEMS) if problem is None else (problem,)
+    found = {p: [(name, get_solver(name, p)) for name in solver_names(p)] for p in asked}
     if json:
         print_json(
-            [{"name": n, "summary": s.summary, **msgspec.to_builtins(s.capabilities)} for n, s in found]
+            [
+                {"name": n, "summary": s.summary, **msgspec.to_builtins(s.capabilities)}
+                for rows in found.values()
+                for n, s in rows
+            ]
         )
         return
     from dnnplan.reports.tables import new_table
 
-    table = new_table("solver", "exact", "bounds", "optimises", "what")
-    for name, solver in found:
-        able = solver.capabilities
-        proof, bounds = ("yes" if value else "no" for value in (able.exact, able.bounds))
-        table.add_row(name, proof, bounds, _objectives_text(able.objectives), solver.summary)
     out = console()
-    out.print(table)
-    out.print(f"\nall: {', '.join(ALL_OBJECTIVES)}", soft_wrap=True)
+    for one, rows in found.items():
+        known = tuple(dict.fromkeys(name for _, solver in rows for name in solver.capabilities.objectives))
+        table = new_table("solver", "exact", "bounds", "optimises", "what", title=one)
+        for name, solver in rows:
+            able = solver.capabilities
+            proof, bounds = ("yes" if value else "no" for value in (able.exact, able.bounds))
+            table.add_row(name, proof, bounds, _objectives_text(able.objectives, known), solver.summary)
+        out.print(table)
+        out.print(f"\nall: {', '.join(known)}\n", soft_wrap=True)
 
 
-def _objectives_text(able: tuple[str, ...]) -> str:
+def _objectives_text(able: tuple[str, ...], known: tuple[str, ...]) -> str:
     """Objectives of a solver, in few words."""
-    from dnnplan.solvers.registry import ALL_OBJECTIVES
-
-    missing = [name for name in ALL_OBJECTIVES if name not in able]
-    if len(missing) < len(ALL_OBJECTIVES) / 2:
+    missing = [name for name in known if name not in able]
+    if len(missing) < len(known) / 2:
         return f"all but {', '.join(missing)}" if missing else "all"
     return ", ".join(able)
 

@@ -6,15 +6,18 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dnnplan.instances.errors import InputError, UnsupportedError
 from dnnplan.instances.wording import suggestion
 
+if TYPE_CHECKING:
+    from dnnplan.instances import Instance
+
 ProblemName = Literal["grouping", "ordering", "mapping", "serving", "joint"]
-AVAILABLE_PROBLEMS = ("mapping",)
+AVAILABLE_PROBLEMS = ("mapping", "grouping", "ordering", "joint")
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Bundled name, file, or - for stdin.")]
 OneFile = Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, file, or - for stdin.")]
@@ -48,10 +51,21 @@ InstanceName = Annotated[
         "--instance", metavar="FILE", help="The instance of the plan; repeat it for several networks."
     ),
 ]
-Problem_ = Annotated[ProblemName, typer.Option("--problem", help="What to decide.")]
+Problem_ = Annotated[
+    ProblemName | None,
+    typer.Option("--problem", help="What to decide; default: what the objective is about."),
+]
 Objective = Annotated[
     str | None,
     typer.Option(help="latency | latency=1,energy=0.2 | latency>energy; default: that of the instance."),
+]
+Conditions = Annotated[
+    Path | None,
+    typer.Option(
+        "--conditions",
+        metavar="FILE",
+        help="JSON: tasks that run with a probability; replaces those of the instance.",
+    ),
 ]
 LimitTexts = Annotated[
     list[str] | None,
@@ -117,12 +131,15 @@ def parse_options(texts: Iterable[str] | None) -> dict[str, str | bool]:
     return options
 
 
-def parse_solvers(text: str) -> list[str]:
-    """Solver names from ``a,b``; unknown ones are refused before anything runs."""
-    from dnnplan.solvers.registry import solver_names
+def parse_solvers(text: str, problem: str | None = None) -> list[str]:
+    """Solver names from ``a,b``; names that no problem (or not this one) has are refused before anything runs."""
+    from dnnplan.solvers.registry import PROBLEMS, solver_names
 
     names = [name.strip() for name in text.split(",") if name.strip()]
-    known = solver_names()
+    asked = {None: tuple(PROBLEMS), "grouping": ("grouping", "selection")}.get(
+        problem, (problem or "mapping",)
+    )
+    known = tuple(dict.fromkeys(name for one in asked for name in solver_names(one)))
     for name in names:
         if name not in known:
             hint = suggestion(name, known)
@@ -133,7 +150,18 @@ def parse_solvers(text: str) -> list[str]:
     return names
 
 
-def require_problem(problem: str) -> None:
+def with_conditions(instance: Instance, path: Path | None) -> Instance:
+    """The instance with the conditions of a file instead of its own."""
+    if path is None:
+        return instance
+    from dnnplan.instances import conditions
+
+    return conditions.with_conditions(
+        instance, conditions.read_conditions(path, [task.name for task in instance.effective_tasks()])
+    )
+
+
+def require_problem(problem: str | None) -> None:
     """Refuse problems that this version does not solve.
 
     Raises
@@ -141,7 +169,7 @@ def require_problem(problem: str) -> None:
     UnsupportedError
         Says which problems are available.
     """
-    if problem not in AVAILABLE_PROBLEMS:
+    if problem is not None and problem not in AVAILABLE_PROBLEMS:
         raise UnsupportedError(
             f"--problem {problem}: not available yet; this version solves {', '.join(AVAILABLE_PROBLEMS)}"
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnnplan.cli.options import with_conditions
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.plan import Plan
 from dnnplan.instances.result import Result
@@ -64,6 +65,7 @@ def load_instance(
     *,
     options: Mapping[str, Any] | None = None,
     changes: Iterable[str] | None = None,
+    conditions: Path | None = None,
 ) -> Instance:
     """The instance of a plan, with the options of its reader, and changed as asked.
 
@@ -77,4 +79,5 @@ def load_instance(
 
     if not names:
         raise InputError(f"{plan}: a plan is read together with its instance; name it with --instance FILE")
-    return changed(load(names, platform=platform, dims=dims, **dict(options or {})), changes or ())
+    loaded = load(names, platform=platform, dims=dims, **dict(options or {}))
+    return with_conditions(changed(loaded, changes or ()), conditions)

@@ -14,7 +14,7 @@ from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
     from dnnplan.costs import MappingProblem
-    from dnnplan.instances import Instance
+    from dnnplan.instances import Instance, Plan
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -29,6 +29,7 @@ def show(
     dim: opt.Dims = None,
     option: opt.ReaderOptions = None,
     set_: opt.Changes = None,
+    conditions: opt.Conditions = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="List every layer with its time on every device.")
     ] = False,
@@ -45,8 +46,15 @@ def show(
     if instance:
         if len(files) > 1:
             raise InputError(f"show takes one plan, got {len(files)}: {', '.join(files)}")
+        options = {"format": format, "select": select, **opt.parse_options(option)}
         whole = load_instance(
-            instance, platform, files[0], opt.parse_dims(dim), options=opt.parse_options(option), changes=set_
+            instance,
+            platform,
+            files[0],
+            opt.parse_dims(dim),
+            options=options,
+            changes=set_,
+            conditions=conditions,
         )
         _show_plan(files[0], whole, output, trace, width, force=force)
         return
@@ -85,6 +93,9 @@ def _show_plan(
     from dnnplan.reports.schedule import make_schedule
 
     plan, result = read_plan_or_result(name)
+    if plan.problem != "mapping":
+        _show_task_plan(instance, plan, output, trace, width, force=force)
+        return
     evaluation = evaluate(instance, plan)
     schedule = make_schedule(evaluation, result)
     if output is not None:
@@ -100,6 +111,23 @@ def _show_plan(
         note(f"trace: {trace} (open it at ui.perfetto.dev)")
     out = console()
     out.print(gantt_text(schedule, width=width or chart_width(out)), soft_wrap=True)
+
+
+def _show_task_plan(
+    instance: Instance, plan: Plan, output: Path | None, trace: Path | None, width: int | None, *, force: bool
+) -> None:
+    """A task graph as a tree, an order as a table."""
+    if trace is not None:
+        raise InputError(f"--trace is for plans of mapping, this one is of {plan.problem}")
+    from dnnplan.reports.task_plan_text import task_plan_text
+
+    if output is not None:
+        from dnnplan.reports.task_plan_figure import write_task_plan
+
+        write_task_plan(instance, plan, output, overwrite=force)
+        note(f"picture: {output}")
+    out = console()
+    out.print(task_plan_text(instance, plan, width=width or chart_width(out)), soft_wrap=True)
 
 
 def _show_instance(instance: Instance, *, layers: bool) -> None:

@@ -30,7 +30,8 @@ def solve(
     dim: opt.Dims = None,
     option: opt.ReaderOptions = None,
     set_: opt.Changes = None,
-    problem: opt.Problem_ = "mapping",
+    problem: opt.Problem_ = None,
+    conditions: opt.Conditions = None,
     solver: Annotated[str, typer.Option(help="See `dnnplan solvers`.")] = "auto",
     objective: opt.Objective = None,
     limit: opt.LimitTexts = None,
@@ -50,17 +51,20 @@ def solve(
 ) -> None:
     """Plan an instance, or several networks together, and say how good the plan is.
 
+    What is decided (where layers run, which tasks share layers, in which order tasks run) follows from the objective.
+
     Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
     from dnnplan.instances.loading import load
     from dnnplan.instances.what_if import changed
 
     opt.require_problem(problem)
-    opt.parse_solvers(solver)
+    opt.parse_solvers(solver, problem)
     pair = _pair(pareto, objective, output)
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     settings: dict[str, Any] = {
         "solver": solver,
+        "problem": problem,
         "limits": opt.parse_limits(limit),
         "gap": gap,
         "time_limit": time_limit,
@@ -72,11 +76,11 @@ def solve(
     reading: dict[str, Any] = {"dims": opt.parse_dims(dim), "format": format, "select": select}
     reading |= opt.parse_options(option)
     instance = load(list(files), platform=platform, **reading)
-    instance = changed(instance, set_ or ())
+    instance = opt.with_conditions(changed(instance, set_ or ()), conditions)
     if pair is not None:
         _solve_front(instance, pair, points, settings, json=json)
         return
-    result = _mentioning(_search(instance, objective, settings), set_ or ())
+    result = _mentioning(search(instance, objective, settings), set_ or ())
     if result.plan is not None and output is not None:
         from dnnplan.instances.files import write_plan
 
@@ -86,7 +90,7 @@ def solve(
     else:
         print_result(instance, result)
         _next_steps(files, [("--platform", platform), *_repeated(option, set_)], output)
-    _leave(result)
+    leave(result)
 
 
 def _pair(pareto: str | None, objective: str | None, output: Path | None) -> tuple[str, str] | None:
@@ -109,7 +113,8 @@ def _warm_start(path: Path | None) -> Plan | None:
     return read_plan_or_result(path)[0]
 
 
-def _search(instance: Instance, objective: str | None, settings: dict[str, Any]) -> Result:
+def search(instance: Instance, objective: str | None, settings: dict[str, Any]) -> Result:
+    """Solve with a live line, and with Ctrl-C for the best plan so far."""
     from dnnplan.costs.objectives import objective_unit
     from dnnplan.instances.objective import parse_objective
     from dnnplan.solvers import solve as run
@@ -133,7 +138,7 @@ def _solve_front(
     else:
         _print_front(front)
     if not front.points:
-        _leave(front.failed[0])
+        leave(front.failed[0])
 
 
 def _front_tree(front: ParetoFront) -> dict[str, Any]:
@@ -177,7 +182,12 @@ def print_result(instance: Instance, result: Result) -> None:
 
     out = console()
     out.print("\n".join(summary_lines(result)), soft_wrap=True)
-    if result.plan is not None:
+    if result.plan is not None and result.plan.problem != "mapping":
+        from dnnplan.reports.task_plan_text import task_plan_text
+
+        out.print()
+        out.print(task_plan_text(instance, result.plan, width=chart_width(out)), soft_wrap=True)
+    elif result.plan is not None:
         from dnnplan.costs import evaluate
         from dnnplan.reports.gantt_text import gantt_text
         from dnnplan.reports.schedule import make_schedule
@@ -219,7 +229,8 @@ def _next_steps(files: list[str], again: list[tuple[str, str | None]], output: P
         note(f"      dnnplan show {plan} {source} --output gantt.png --trace trace.json")
 
 
-def _leave(result: Result) -> None:
+def leave(result: Result) -> None:
+    """End with the exit code of a result, and say why where there is no plan."""
     code = exits.exit_code(result)
     if code == exits.DONE:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dnnplan.instances import Result
 from dnnplan.instances.result import GAP_TOLERANCE
+from dnnplan.reports.tables import MEASURE_UNITS
 from dnnplan.reports.units import percent, readable
 
 STOPPED = {
@@ -34,6 +35,12 @@ def summary_lines(result: Result) -> list[str]:
             f"cost      latency {readable(cost.latency, 's')}, energy {readable(cost.energy, 'J')}, "
             f"traffic {readable(cost.traffic, 'bytes')}, busiest device {readable(cost.max_load, 's')}"
         )
+    others = {name: value for name, value in result.measures.items() if name != result.objective.name}
+    if others:
+        figures = ", ".join(
+            f"{name} {readable(value, MEASURE_UNITS.get(name))}" for name, value in others.items()
+        )
+        lines.append(f"measures  {figures}")
     lines.append(f"proven    {proven(result)}")
     if result.message and result.status != "infeasible":
         lines.append(f"message   {result.message}")

@@ -12,6 +12,9 @@ from dnnplan.costs.explain import Explanation, Step
 from dnnplan.instances import Device, Instance, Model, Platform, Result
 from dnnplan.reports.units import percent, readable
 
+MEASURE_UNITS = {"size": "bytes", "energy": "J"}
+"""Units of measures of task graphs that do not depend on the instance."""
+
 
 def new_table(*columns: str, title: str | None = None) -> Table:
     """A plain table; columns that start with ``>`` are aligned to the right."""
@@ -155,30 +158,44 @@ def _durations(model: Model, problem: MappingProblem) -> dict[str, list[str]]:
 def comparison_table(rows: Sequence[tuple[Instance, Result]], *, several: bool) -> Table:
     """Results side by side; `several`: with the name of the instance in front.
 
-    The objective has a column of its own where it is not one of those that are always shown.
+    The objective has a column of its own where it is not one of those that are always shown: latency, energy and traffic
+    of mappings, and the measures of task graphs and orders.
     """
-    always = {"latency", "energy", "traffic"}
+    figures = _figures([result for _, result in rows])
     first = ["instance"] if several else []
-    other = [f">{name}" for name in dict.fromkeys(r.objective.name for _, r in rows) if name not in always]
+    other = [f">{name}" for name in dict.fromkeys(r.objective.name for _, r in rows) if name not in figures]
     own = [">objective"] if len(other) > 1 else other
     table = new_table(
-        *first, "solver", "status", *own, ">latency", ">energy", ">traffic", ">bound", ">gap", ">time"
+        *first, "solver", "status", *own, *(f">{name}" for name in figures), ">bound", ">gap", ">time"
     )
     for instance, result in rows:
-        cost, unit = result.cost, result.objective.unit
+        unit = result.objective.unit
         table.add_row(
             *([instance.name] if several else []),
             result.solver,
             result.status,
             *([readable(result.objective.value, unit)] if own else []),
-            readable(cost.latency if cost else None, "s"),
-            readable(cost.energy if cost else None, "J"),
-            readable(cost.traffic if cost else None, "bytes"),
+            *(readable(_figure(result, name), figures[name]) for name in figures),
             readable(result.bound, unit),
             percent(result.gap),
             f"{result.runtime:.2f} s",
         )
     return table
+
+
+def _figures(results: Sequence[Result]) -> dict[str, str | None]:
+    """Names and units of the figures that are always shown."""
+    names = dict.fromkeys(name for result in results for name in result.measures)
+    if not names or any(result.cost is not None for result in results):
+        return {"latency": "s", "energy": "J", "traffic": "bytes"}
+    units = {result.objective.name: result.objective.unit for result in results}
+    return {name: units.get(name, MEASURE_UNITS.get(name)) for name in names}
+
+
+def _figure(result: Result, name: str) -> float | None:
+    if result.cost is not None:
+        return getattr(result.cost, name, None)
+    return result.measures.get(name)
 
 
 def path_table(path: Iterable[Step], *, most: int) -> Table:

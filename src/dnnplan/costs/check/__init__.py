@@ -6,6 +6,7 @@ of them does not hide itself. All rules: `RULES`, explained in docs/check.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dnnplan.costs.check.choices import check_instance, check_numbers, read_kept, read_pinned
@@ -17,6 +18,7 @@ from dnnplan.costs.check.rules import RULES, Findings
 from dnnplan.costs.check.setting import Setting
 from dnnplan.costs.check.simulate import Run
 from dnnplan.costs.check.structure import decide
+from dnnplan.costs.check.tasks import TASK_PROBLEMS, check_tasks
 from dnnplan.costs.check.times import check_times
 from dnnplan.costs.check.wiring import Wiring, check_routes
 from dnnplan.instances import (
@@ -57,7 +59,12 @@ class Simulation:
 
 
 def check(
-    instance: Instance, plan: Plan, *, cost: Cost | None = None, objective: ObjectiveValue | None = None
+    instance: Instance,
+    plan: Plan,
+    *,
+    cost: Cost | None = None,
+    objective: ObjectiveValue | None = None,
+    measures: Mapping[str, float] | None = None,
 ) -> tuple[Violation, ...]:
     """List every rule that a plan breaks; an empty tuple means that the plan is valid.
 
@@ -66,9 +73,9 @@ def check(
     instance
         A valid instance with a platform.
     plan
-        A mapping plan; its `times`, where given, are compared with the derived ones.
-    cost, objective
-        What the answer claims; compared with what the decisions give.
+        A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both.
+    cost, objective, measures
+        What the answer claims; compared with what the decisions give. `cost` is of mappings, `measures` of the others.
 
     Raises
     ------
@@ -82,6 +89,8 @@ def check(
     Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the
     decisions before them are whole. Complexity: O((C + T) log(C + T)) for C calls and T transfers.
     """
+    if plan.problem in TASK_PROBLEMS:
+        return check_tasks(instance, plan, measures=measures)
     found = Findings()
     judged = run_plan(instance, plan, found)
     if judged is None:

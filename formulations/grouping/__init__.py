@@ -1,0 +1,1 @@
+"""Task graphs and choices of networks: exact models and lower bounds."""

@@ -1,0 +1,1 @@
+"""A task graph and an order of its tasks: exact models."""

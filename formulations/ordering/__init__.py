@@ -1,0 +1,1 @@
+"""Orders of tasks on one device: exact models and lower bounds."""

@@ -1,0 +1,1 @@
+"""Orders of tasks on one device: constructive rules, local search, dynamic programming, exact models."""

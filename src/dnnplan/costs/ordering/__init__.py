@@ -1,0 +1,1 @@
+"""In which order tasks run on one device: costs of an order, conditions, memories that keep blocks."""
