@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from dnnplan.instances.errors import FormatError, Problem
+from dnnplan.instances.errors import FormatError
 from dnnplan.instances.files import read_bytes
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.json_text import parse_json
 from dnnplan.instances.sections import Condition, Ordering
 from dnnplan.instances.validation import ensure_valid
-from dnnplan.instances.wording import show, unknown
+from dnnplan.instances.validation.names import check_known
+from dnnplan.instances.validation.structure import decode
+from dnnplan.instances.wording import Report, at, show
+
+MEMBER = "conditions"
+TRIPLE = ("given", "task", "probability")
 
 
 def read_conditions(path: str | Path, tasks: Sequence[str]) -> tuple[Condition, ...]:
     """Read conditions from JSON: a list, or an object with the member `conditions`.
 
     An entry is an object ``{"task": "b", "given": "a", "probability": 0.5, "model": "independent"}``, or a triple
-    ``[given, task, probability]`` as the authors of Antler write it, where numbers are names of tasks.
+    ``[given, task, probability]`` as the authors of Antler write it. Numbers are names of tasks: 1 is ``"1"``.
 
     Raises
     ------
@@ -30,37 +35,49 @@ def read_conditions(path: str | Path, tasks: Sequence[str]) -> tuple[Condition, 
     """
     data, _, source = read_bytes(path)
     tree: Any = parse_json(data, source)
-    entries = tree.get("conditions") if isinstance(tree, dict) else tree
+    entries = tree.get(MEMBER) if isinstance(tree, dict) else tree
     if not isinstance(entries, list):
-        raise FormatError("no list of conditions, expected a list or an object with one", source=source)
-    found, problems = [], []
+        raise FormatError(
+            f"no list of conditions, expected a list, or an object with the member `{MEMBER}`", source=source
+        )
+    report, known = Report(), frozenset(tasks)
+    read = []
     for number, entry in enumerate(entries):
-        result = _condition(entry, f"conditions[{number}]", tasks)
-        (problems if isinstance(result, Problem) else found).append(result)  # type: ignore[arg-type]
-    if problems:
-        raise FormatError(problems=problems, source=source)
-    return tuple(found)  # type: ignore[arg-type]
+        if report.full:
+            break
+        read.append(_condition(entry, at(MEMBER, number), known, report))
+    if report.problems:
+        raise FormatError(problems=report.problems, source=source)
+    return tuple(condition for condition in read if condition is not None)
 
 
-def _condition(entry: Any, where: str, tasks: Sequence[str]) -> Condition | Problem:
+def _condition(entry: Any, path: str, tasks: Collection[str], report: Report) -> Condition | None:
+    """One entry as a record; None, and what is wrong with it in the report, where it is none."""
+    members = entry
     if isinstance(entry, list):
-        if len(entry) != 3:
-            return Problem(where, f"{len(entry)} members, expected [given, task, probability]")
-        entry = {"given": _name(entry[0]), "task": _name(entry[1]), "probability": entry[2]}
-    try:
-        condition = msgspec.convert(entry, Condition)
-    except msgspec.ValidationError as error:
-        return Problem(where, str(error))
-    for name in (condition.task, condition.given):
-        if name is not None and name not in tasks:
-            return Problem(where, unknown("task", name, tasks))
+        if len(entry) != len(TRIPLE):
+            report.add(path, f"{len(entry)} members, expected a triple [{', '.join(TRIPLE)}]")
+            return None
+        members = dict(zip(TRIPLE, entry, strict=True))
+    if isinstance(members, dict):
+        members = {key: _name(value) if key in ("task", "given") else value for key, value in members.items()}
+    condition, problems = decode(members, Condition)
+    for problem in problems:
+        report.add(f"{path}.{problem.path}" if problem.path else path, problem.message)
+    if condition is None:
+        return None
+    fits = check_known(condition.task, tasks, "task", at(path, "task"), report)
+    if condition.given is not None:
+        fits &= check_known(condition.given, tasks, "task", at(path, "given"), report)
     if condition.task == condition.given:
-        return Problem(where, f"task {show(condition.task)} given itself, expected another task")
-    return condition
+        report.add(path, f"task {show(condition.task)} given itself, expected another task")
+        return None
+    return condition if fits else None
 
 
 def _name(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """A number of a task as its name; everything else as it is."""
+    return str(value) if type(value) is int and abs(value) < 10**9 else value
 
 
 def with_conditions(instance: Instance, conditions: Sequence[Condition]) -> Instance:

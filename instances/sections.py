@@ -48,13 +48,16 @@ class Ordering(Record, kw_only=True):
     cache_bytes
         Memory for blocks beyond the path of the running task.
     switch
-        Cost of running the column's task right after the row's; null: not allowed.
+        Cost of running the column's task right after the row's, any number; null: not allowed. The diagonal is
+        not read.
+    conditions
+        Tasks that run only sometimes; without one a task runs in every period.
     unit
         Unit of `switch`; null: none.
     resources
         Tools (columns) that tasks (rows) need, 0 or 1.
     slots
-        Tools that fit in memory at once, those of the running task included.
+        Tools that fit in memory at once, those of the running task included; needed with `resources`.
     """
 
     closed: bool = False
@@ -118,7 +121,8 @@ class Sharing(Record, kw_only=True):
     branch_points
         Places where tasks may part, from the input on.
     affinity
-        ``[branch point][task][task]``, at most 1; 1 means that two tasks need the same features.
+        ``[branch point][task][task]``, symmetric and at most 1; 1 means that two tasks need the same features, as
+        every task and itself.
     blocks
         The block behind each branch point, shared by the groups of that branch point.
     candidates

@@ -96,6 +96,9 @@ REGISTRY: dict[str, str] = {
 
 ORDERING: dict[str, str] = {
     "given": "dnnplan.solvers.ordering.given:Given",
+    "nearest_neighbour": "dnnplan.solvers.ordering.constructive:NearestNeighbour",
+    "insertion": "dnnplan.solvers.ordering.constructive:Insertion",
+    "local_search": "dnnplan.solvers.ordering.local_search:LocalSearch",
     "depth_first": "dnnplan.solvers.ordering.depth_first:DepthFirst",
     "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
 }

@@ -1,4 +1,4 @@
-"""Seeded random instances: graph shapes, costs with a given communication ratio, small ones for oracles."""
+"""Seeded random instances: graph shapes, costs with a given communication ratio, tasks that share, small ones."""
 
 from dnnplan.instances.generators.families import (
     FAMILIES,
@@ -11,6 +11,7 @@ from dnnplan.instances.generators.families import (
     series_parallel,
 )
 from dnnplan.instances.generators.recipe import Recipe
+from dnnplan.instances.generators.sharing import sharing_by_name, task_sharing
 from dnnplan.instances.generators.small import all_executions, random_small
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "multi_model",
     "random_small",
     "series_parallel",
+    "sharing_by_name",
+    "task_sharing",
 ]

@@ -10,15 +10,15 @@ from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.validation.costs import cost_problems
 from dnnplan.instances.validation.models import model_problems
 from dnnplan.instances.validation.names import Names, check_unique
+from dnnplan.instances.validation.ordering import ordering_problems
 from dnnplan.instances.validation.platforms import platform_problems
-from dnnplan.instances.validation.sections import (
-    ordering_problems,
-    sharing_problems,
-    task_problems,
-    workload_problems,
-)
+from dnnplan.instances.validation.sections import task_problems, workload_problems
+from dnnplan.instances.validation.sharing import sharing_problems
 from dnnplan.instances.validation.structure import record_problems
 from dnnplan.instances.wording import Report, at, show
+
+FIRST_FORMAT = "1.0"
+"""No solver of this version read the sections of ordering and grouping: files may say less in them."""
 
 __all__ = ["ensure_valid", "semantic_problems", "validate"]
 
@@ -61,10 +61,11 @@ def semantic_problems(instance: Instance) -> tuple[Problem, ...]:
     for index, model in enumerate(instance.models):
         model_problems(model, names.devices, at("models", index), report)
     task_problems(instance, names, report)
+    first_format = instance.format_version == FIRST_FORMAT
     if instance.ordering is not None:
-        ordering_problems(instance.ordering, names.tasks, report)
+        ordering_problems(instance.ordering, names.tasks, report, first_format=first_format)
     if instance.sharing is not None:
-        sharing_problems(instance.sharing, names.tasks, report)
+        sharing_problems(instance.sharing, names.tasks, report, first_format=first_format)
     cost_problems(instance, names, report)
     if instance.workload is not None:
         workload_problems(instance.workload, instance, names, report)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
+from dnnplan.instances.wording import Report, show
+
 Node = TypeVar("Node", bound=Hashable)
 
 
@@ -56,3 +58,11 @@ def _cycle_within(
     rank = {node: index for index, node in enumerate(order)}
     first = min(range(len(cycle)), key=lambda index: rank[cycle[index]])
     return cycle[first:] + cycle[:first]
+
+
+def report_cycle(successors: Mapping[str, Sequence[str]], path: str, report: Report) -> None:
+    """Report a cycle among names, if there is one; of a long one the beginning is shown."""
+    cycle = find_cycle(successors)
+    if cycle:
+        shown = [show(name) for name in cycle[:8]] + (["..."] if len(cycle) > 8 else []) + [show(cycle[0])]
+        report.add(path, f"cycle {' -> '.join(shown)}, expected an acyclic order")

@@ -1,13 +1,10 @@
-"""Whether tasks and the sections of ordering, grouping and serving mean something."""
+"""Whether tasks, and the section of serving, mean something."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from dnnplan.instances.instance import Instance
-from dnnplan.instances.sections import Arrivals, Ordering, Sharing, Workload
-from dnnplan.instances.validation.cycles import find_cycle
+from dnnplan.instances.sections import Arrivals, Workload
+from dnnplan.instances.validation.cycles import report_cycle
 from dnnplan.instances.validation.models import block_problems
 from dnnplan.instances.validation.names import Names, check_known, check_unique
 from dnnplan.instances.wording import Report, at, show
@@ -18,11 +15,13 @@ _ROUNDING = 1e-9
 def task_problems(instance: Instance, names: Names, report: Report) -> None:
     """Check tasks and the precedences between them."""
     check_unique((task.name for task in instance.tasks), "task", "tasks", report)
-    # Ordering and grouping can do with tasks alone; then the models are only names.
+    # Ordering and grouping can do with tasks alone; then models are only names, unless blocks are made of their layers.
     only_names = not instance.models and (instance.ordering is not None or instance.sharing is not None)
     for index, task in enumerate(instance.tasks):
         here = at("tasks", index)
-        if not only_names and check_known(task.model, names.models, "model", at(here, "model"), report):
+        if (task.blocks or not only_names) and check_known(
+            task.model, names.models, "model", at(here, "model"), report
+        ):
             block_problems(names.models[task.model], task.blocks, at(here, "blocks"), report)
     successors: dict[str, list[str]] = {name: [] for name in names.tasks}
     seen: set[tuple[str, str]] = set()
@@ -37,83 +36,7 @@ def task_problems(instance: Instance, names: Names, report: Report) -> None:
         elif known:
             successors[before].append(after)
         seen.add((before, after))
-    _report_cycle(successors, "precedences", report)
-
-
-def _report_cycle(successors: dict[str, list[str]], path: str, report: Report) -> None:
-    cycle = find_cycle(successors)
-    if cycle:
-        shown = " -> ".join(
-            show(name) for name in [*cycle[:8], *(["..."] if len(cycle) > 8 else []), cycle[0]]
-        )
-        report.add(path, f"cycle {shown}, expected an acyclic order")
-
-
-def ordering_problems(ordering: Ordering, tasks: Sequence[str], report: Report) -> None:
-    """Check the section `ordering`."""
-    if ordering.switch:
-        _check_square(ordering.switch, len(tasks), "ordering.switch", report)
-    _check_rows(ordering.resources, len(tasks), "ordering.resources", report)
-    seen: set[tuple[str, str | None]] = set()
-    successors: dict[str, list[str]] = {name: [] for name in tasks}
-    for index, condition in enumerate(ordering.conditions):
-        here, key = at("ordering.conditions", index), (condition.task, condition.given)
-        known = check_known(condition.task, successors, "task", at(here, "task"), report)
-        if condition.given is not None:
-            known &= check_known(condition.given, successors, "task", at(here, "given"), report)
-            if known:
-                successors[condition.given].append(condition.task)
-        if key in seen:
-            report.add(here, f"a second condition on task {show(condition.task)} given the same task")
-        seen.add(key)
-    _report_cycle(successors, "ordering.conditions", report)
-
-
-def _check_rows(matrix: Sequence[Sequence[Any]], rows: int, path: str, report: Report) -> None:
-    """Check that a matrix, if it is given, has one row for each task and rows of equal length."""
-    if not matrix:
-        return
-    if len(matrix) != rows:
-        report.add(path, f"{len(matrix)} rows, expected {rows}: one for each task")
-    width = len(matrix[0])
-    for index, row in enumerate(matrix):
-        if len(row) != width:
-            report.add(at(path, index), f"{len(row)} entries, expected {width} as in the first row")
-
-
-def _check_square(matrix: Sequence[Sequence[Any]], size: int, path: str, report: Report) -> None:
-    if len(matrix) != size:
-        report.add(path, f"{len(matrix)} rows, expected {size}: one for each task")
-    for index, row in enumerate(matrix):
-        if len(row) != size:
-            report.add(at(path, index), f"{len(row)} entries, expected {size}: one for each task")
-
-
-def sharing_problems(sharing: Sharing, tasks: Sequence[str], report: Report) -> None:
-    """Check the section `sharing`."""
-    if len(set(sharing.branch_points)) != len(sharing.branch_points):
-        report.add("sharing.branch_points", "a branch point is listed twice")
-    points = len(sharing.branch_points)
-    if sharing.affinity and len(sharing.affinity) != points:
-        message = f"{len(sharing.affinity)} matrices, expected {points}: one for each branch point"
-        report.add("sharing.affinity", message)
-    for index, matrix in enumerate(sharing.affinity):
-        _check_square(matrix, len(tasks), at("sharing.affinity", index), report)
-    known = set(tasks)
-    for index, block in enumerate(sharing.blocks):
-        for name in block.tasks:
-            check_known(name, known, "task", at(at(at("sharing.blocks", index), "tasks"), name), report)
-    for index, candidate in enumerate(sharing.candidates):
-        here = at("sharing.candidates", index)
-        if not candidate.tasks:
-            report.add(at(here, "tasks"), "empty, expected at least one task")
-        for place, name in enumerate(candidate.tasks):
-            check_known(name, known, "task", at(at(here, "tasks"), place), report)
-        if len(set(candidate.tasks)) != len(candidate.tasks):
-            report.add(at(here, "tasks"), "a task is listed twice")
-        for name in candidate.loss:
-            if name not in candidate.tasks:
-                report.add(at(at(here, "loss"), name), f"{show(name)} is not a task of this candidate")
+    report_cycle(successors, "precedences", report)
 
 
 def workload_problems(workload: Workload, instance: Instance, names: Names, report: Report) -> None:

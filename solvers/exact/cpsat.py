@@ -231,7 +231,7 @@ class BackEnd:
         v, problem = self.variables, self.problem
         assert v is not None
         solver = cp_model.CpSolver()
-        _set_parameters(solver, self.search.settings, limits, presolve)
+        set_parameters(solver, self.search.settings, limits, presolve)
         reports = Reports(self.search, v.unit)
 
         def report(value: Callable[[object], int]) -> None:
@@ -265,7 +265,8 @@ class BackEnd:
             )
 
 
-def _set_parameters(solver: object, settings: Settings, limits: Limits, presolve: bool) -> None:
+def set_parameters(solver: object, settings: Settings, limits: Limits, presolve: bool) -> None:
+    """Limits and switches of one run of CP-SAT."""
     parameters = solver.parameters  # type: ignore[attr-defined]
     if math.isfinite(limits.seconds):
         parameters.max_time_in_seconds = max(limits.seconds, 0.01)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
-from dnnplan.costs import Decisions
-from dnnplan.solvers.search import Search
+from dnnplan.solvers.search import Search, TaskSearch
+
+EPSILON = sys.float_info.epsilon
 
 
-def safe_bound(bound: float, unit: float) -> float:
-    """A bound of the integer model, rounded up to whole steps, in the unit of the objective."""
-    return math.ceil(bound - 1e-6) * unit * (1 - 1e-12)
+def safe_bound(bound: float, unit: float, constant: float = 0.0) -> float:
+    """A bound of the integer model, rounded up to whole steps, in the unit of the objective; `constant` is added."""
+    steps = math.ceil(bound - 1e-6) * unit
+    lowered = steps - 1e-12 * abs(steps)
+    return lowered + constant - 4 * EPSILON * (abs(steps) + abs(constant)) if constant else lowered
 
 
 class Reports:
@@ -22,15 +27,15 @@ class Reports:
     when CP-SAT is through, where runs are to be repeatable: with one worker and a limit on work instead of time.
     """
 
-    def __init__(self, search: Search, unit: float) -> None:
-        self.search, self.unit = search, unit
+    def __init__(self, search: Search | TaskSearch[Any], unit: float, constant: float = 0.0) -> None:
+        self.search, self.unit, self.constant = search, unit, constant
         settings = search.settings
         by_work = settings.work_limit is not None or settings.time_limit is None
         self.repeatable = settings.workers == 1 and by_work
         self.lock = threading.Lock()
-        self.found: list[Decisions | float] = []
+        self.found: list[Any] = []
 
-    def plan(self, decisions: Decisions) -> None:
+    def plan(self, decisions: Any) -> None:
         """Note a plan; called from any thread."""
         with self.lock:
             self.found.append(decisions)
@@ -54,10 +59,12 @@ class Reports:
             if not isinstance(item, float):
                 self.search.propose(item)
             elif math.isfinite(item):
-                self.search.improve_bound(safe_bound(item, self.unit), "CP-SAT")
+                self.search.improve_bound(safe_bound(item, self.unit, self.constant), "CP-SAT")
 
 
-def run_in_thread(work: Callable[[], int], stop: Callable[[], None], reports: Reports, search: Search) -> int:
+def run_in_thread(
+    work: Callable[[], int], stop: Callable[[], None], reports: Reports, search: Search | TaskSearch[Any]
+) -> int:
     """Run the native search beside this thread, which stays free for Ctrl-C, limits and reports.
 
     Under a work limit reports wait for the end (`Reports`): what is kept and when the run stops must not depend on the
@@ -69,32 +76,34 @@ def run_in_thread(work: Callable[[], int], stop: Callable[[], None], reports: Re
 def run_beside(
     work: Callable[[], int],
     stop: Callable[[], None],
-    search: Search,
+    search: Search | TaskSearch[Any],
     between: Callable[[], None] = lambda: None,
 ) -> int:
     """Run native code in a thread until it ends or the search is finished, calling `between` again and again."""
     outcome: list[int] = []
     failure: list[BaseException] = []
+    # An interrupted Thread.join takes the thread for ended (Python 3.11): an event says when it is.
+    ended = threading.Event()
 
     def target() -> None:
         try:
             outcome.append(work())
         except BaseException as error:
             failure.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=target, name="cp-sat", daemon=True)
-    thread.start()
+    threading.Thread(target=target, name="cp-sat", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(0.05)
+        while not ended.wait(0.05):
             between()
             if search.finished():
                 stop()
-                thread.join()
+                ended.wait()
     except KeyboardInterrupt:
         search.interrupted = True
         stop()
-        thread.join()
+        ended.wait()
     if failure:
         raise failure[0]
     return outcome[0]

@@ -21,6 +21,8 @@ from dnnplan.instances import SolverError
 FEASIBILITY = 1e-9
 """Feasibility tolerance of rows and integrality; the default of 1e-6 times a big M would show in plans."""
 SECONDS_BETWEEN_LOOKS = 0.02
+PATIENCE = 5.0
+"""Seconds to wait after an interruption: HiGHS does not ask in the midst of a linear programme."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,20 @@ def _search(
     highs.HandleUserInterrupt = True
     highs.cbMipImprovingSolution.subscribe(lambda event: found.put(np.array(event.data_out.mip_solution)))
     highs.cbMipInterrupt.subscribe(lambda event: found.put(float(event.data_out.mip_dual_bound)))
-    thread = threading.Thread(target=highs.solve, name="highs", daemon=True)
-    thread.start()
+    # An interrupted Thread.join takes the thread for ended (Python 3.11): an event says when it is.
+    ended = threading.Event()
+
+    def solve() -> None:
+        try:
+            highs.solve()
+        finally:
+            ended.set()
+
+    threading.Thread(target=solve, name="highs", daemon=True).start()
     bound = -math.inf
     try:
-        while thread.is_alive():
-            thread.join(SECONDS_BETWEEN_LOOKS)
+        while True:
+            over = ended.wait(SECONDS_BETWEEN_LOOKS)
             while not found.empty():
                 item = found.get()
                 if isinstance(item, float):
@@ -154,11 +164,13 @@ def _search(
                     on_solution(dict(zip(matrix.names, item.tolist(), strict=True)))
             if math.isfinite(bound):
                 on_bound(bound)
+            if over:
+                break
             if stop():
                 highs.cancelSolve()
     finally:
         highs.cancelSolve()
-        thread.join()
+        ended.wait(PATIENCE)
 
 
 def _outcome(highs: Any, matrix: Matrix, on_solution: Callable[[dict[str, float]], None]) -> Outcome:

@@ -5,20 +5,33 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
 from dnnplan.instances import UnsupportedError
 from dnnplan.solvers.registry import Capabilities
-from dnnplan.solvers.search import Search
+from dnnplan.solvers.search import Search, TaskSearch
 from dnnplan.solvers.start import propose_simple_plans
 
 if TYPE_CHECKING:
+    import pulp
+
     from dnnplan.formulations.mapping.milp import Model
 
 log = logging.getLogger("dnnplan")
 HIGHS = "HiGHS"
+
+
+class Programme(Protocol):
+    """A built model: its PuLP problem, and the answer of a solution (value by variable name), None if there is none."""
+
+    @property
+    def pulp(self) -> pulp.LpProblem:
+        """The model for any solver that PuLP knows."""
+
+    def plan(self, values: dict[str, float]) -> Any:
+        """The plan, or decisions, of a solution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +95,7 @@ class Milp:
         if self.parameters.backend == HIGHS:
             _with_highs(model, problem, search, presolve=presolve, solver=self)
         else:
-            _with_pulp(self.parameters.backend, model, search)
+            with_pulp(self.parameters.backend, model, search)
 
 
 def safe_bound(bound: float, model: Model) -> float:
@@ -137,7 +150,7 @@ def _with_highs(
             )
 
 
-def _with_pulp(name: str, model: Model, search: Search) -> None:
+def with_pulp(name: str, model: Programme, search: Search | TaskSearch[Any]) -> None:
     """Any solver of PuLP; it gives one plan at the end and no bound."""
     import pulp
 

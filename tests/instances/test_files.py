@@ -48,8 +48,10 @@ from dnnplan.instances.files import (
 )
 from dnnplan.instances.formats import detect_format, format_names
 from dnnplan.instances.generators.small import random_small
+from dnnplan.instances.instance import FORMAT_VERSION
 from dnnplan.instances.json_text import LINE_WIDTH, parse_json, print_json
 from dnnplan.instances.sections import Condition
+from dnnplan.instances.validation import validate
 from dnnplan.instances.validation.complete import MAX_DEPTH
 from dnnplan.instances.validation.structure import decode
 from dnnplan.instances.yaml_text import parse_yaml, print_yaml, resolve
@@ -57,7 +59,10 @@ from tests.instances.record_strategies import FREE_FORM, TRICKY, records
 
 GOLDEN = Path(__file__).parent / "golden"
 # Of the golden instance of each version. It may only change with the MAJOR version: plans refer to it.
-GOLDEN_HASHES = {"v1.0": "6c306dc0d4ccc1060363f336e13c3bfd2def2e976f842d86fbc415c4b0154e49"}
+GOLDEN_HASHES = {
+    "v1.0": "6c306dc0d4ccc1060363f336e13c3bfd2def2e976f842d86fbc415c4b0154e49",
+    "v1.1": "0b847a19541c57fcddedf53cc16f61d113ac655f5789865f486ba0c82a88a0e2",
+}
 SMALL = Instance(
     models=(
         Model(
@@ -70,7 +75,7 @@ SMALL = Instance(
 
 
 def instance_text(members: str) -> str:
-    return f'{{"format_version": "1.0", {members}}}'
+    return f'{{"format_version": "{FORMAT_VERSION}", {members}}}'
 
 
 # -- golden files --
@@ -193,6 +198,23 @@ def test_equal_instances_have_equal_hashes() -> None:
     )
     assert integral.hash() == floating.hash() == loads_instance(dumps(integral)).hash()
     assert integral.hash() != one.hash()
+
+
+def test_the_hash_does_not_depend_on_the_minor_version_that_a_file_states() -> None:
+    texts = [f'{{"format_version": "{version}", "name": "x"}}' for version in ("1.0", "1.1", "1.7")]
+    instances = [loads_instance(text) for text in texts]
+    assert len({instance.hash() for instance in instances}) == 1
+    assert json.loads(dumps(instances[0]))["format_version"] == "1.0"
+
+
+def test_a_file_of_1_0_may_say_less_of_grouping_and_ordering() -> None:
+    golden = read_instance(GOLDEN / "v1.0" / "instance.json")
+    assert golden.sharing is not None
+    assert golden.ordering is not None
+    assert len(golden.sharing.blocks) != len(golden.sharing.branch_points)
+    assert golden.ordering.slots is None
+    newer = msgspec.structs.replace(golden, format_version="1.1")
+    assert [problem.path for problem in validate(newer)] == ["ordering.slots", "sharing.blocks"]
 
 
 def test_json_is_broken_only_where_it_is_long() -> None:
@@ -345,16 +367,18 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "1", "1.x", "", "1.0.0"])
 def test_other_major_versions_are_refused_before_anything_else(version: str) -> None:
-    with pytest.raises(FormatError, match=r'^format_version: .*expected "1.0" or another version 1.x$'):
+    with pytest.raises(
+        FormatError, match=rf'^format_version: .*expected "{FORMAT_VERSION}" or another version 1.x$'
+    ):
         loads_instance(f'{{"format_version": "{version}", "unknown": 1}}')
 
 
 def test_the_version_is_required_and_is_text() -> None:
-    with pytest.raises(FormatError, match=r'format_version: missing, expected "1.0"'):
+    with pytest.raises(FormatError, match=rf'format_version: missing, expected "{FORMAT_VERSION}"'):
         loads_instance("{}")
-    with pytest.raises(FormatError, match=r'format_version: 1.0, expected "1.0"'):
+    with pytest.raises(FormatError, match=rf'format_version: 1.0, expected "{FORMAT_VERSION}"'):
         loads_instance('{"format_version": 1.0}')
-    assert loads_instance("format_version: 1.0") == Instance()
+    assert loads_instance(f"format_version: {FORMAT_VERSION}") == Instance()
     assert loads_instance("format_version: 1.10").format_version == "1.10"
 
 
@@ -362,7 +386,7 @@ def test_a_newer_minor_version_is_read_if_it_says_nothing_new() -> None:
     assert loads_instance('{"format_version": "1.7", "name": "x"}').name == "x"
     with pytest.raises(InstanceError) as caught:
         loads_instance('{"format_version": "1.7", "novelty": 1}')
-    assert '"1.7" is newer than 1.0' in str(caught.value)
+    assert f'"1.7" is newer than {FORMAT_VERSION}' in str(caught.value)
     assert "novelty: unknown key" in str(caught.value)
 
 
@@ -592,7 +616,8 @@ def test_a_bad_plan_is_a_plan_error() -> None:
 @given(data=st.data())
 def test_mutated_bytes_give_an_instance_or_an_input_error(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["instance.json", "instance.yaml"]))
-    raw = bytearray((GOLDEN / "v1.0" / name).read_bytes())
+    version = data.draw(st.sampled_from(sorted(GOLDEN_HASHES)))
+    raw = bytearray((GOLDEN / version / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(raw)))
         length = data.draw(st.sampled_from([0, 1, 2, 10, 200, 5000]))

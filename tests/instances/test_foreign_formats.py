@@ -17,10 +17,11 @@ from dnnplan.instances import (
 from dnnplan.instances.files import read_instance
 from dnnplan.instances.formats import FORMATS, detect_format
 from tests.instances.foreign_samples import FOREIGN, PLACEMENT, SAGA, SAMPLES, latency, write_sample  # noqa: F401 (a fixture)
+from tests.instances.task_samples import TASK_SAMPLES
 
 
 def test_every_foreign_format_has_a_sample() -> None:
-    assert {*SAMPLES, "onnx", "native"} == set(FORMATS)
+    assert {*SAMPLES, *TASK_SAMPLES, "onnx", "native"} == set(FORMATS)
 
 
 @pytest.mark.parametrize("name", FOREIGN)

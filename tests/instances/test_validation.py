@@ -172,7 +172,7 @@ MEANING = [
         {"objective": "latncy"},
         'objective: objective "latncy": unknown name "latncy", did you mean "latency"?',
     ),
-    ({"format_version": "3.0"}, 'format_version: "3.0", expected "1.0"'),
+    ({"format_version": "3.0"}, 'format_version: "3.0", expected "1.1"'),
     (
         {"models": [BASE["models"][0], BASE["models"][0]]},
         'models[1].name: "net" is already the name of model 0, expected unique names',

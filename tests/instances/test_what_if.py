@@ -16,12 +16,16 @@ from dnnplan.instances import (
     Layer,
     Link,
     Model,
+    Ordering,
     Plan,
     Platform,
+    Sharing,
+    Task,
     Tensor,
 )
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.copies import split_copies
+from dnnplan.instances.sections import Block, BlockCost, Candidate
 from dnnplan.instances.what_if import changed
 
 
@@ -187,3 +191,54 @@ def test_rows_without_the_name_behind_a_star_are_passed_over(hand: Instance) -> 
     assert after[second] == rows[second]
     with pytest.raises(InputError, match="nowhere"):
         changed(tables, ["costs.latency.*.*.nowhere=50%"])
+
+
+# -- grouping and ordering --
+
+TASKS = Instance(
+    objective="switching",
+    tasks=(Task(name="a", model="net"), Task(name="b", model="net")),
+    ordering=Ordering(resources=((1, 1), (0, 1)), slots=2),
+    sharing=Sharing(
+        branch_points=("p",),
+        blocks=(Block(bytes=8, compute=3, load=2),),
+        stem=Block(bytes=10, costs={"a": BlockCost(load=4)}),
+        groups=((("a", "b"),),),
+        candidates=(Candidate(tasks=("a",), cost=1, loss={"a": 0.5}),),
+    ),
+)
+
+
+def test_fields_of_grouping_and_ordering() -> None:
+    after = changed(
+        TASKS,
+        [
+            "ordering.closed=true",
+            "ordering.slots=2x",
+            "ordering.unit=J",
+            "sharing.blocks.*.load=50%",
+            "sharing.stem.costs.a.load=3x",
+            "sharing.head=null",
+            "sharing.candidates.*.loss.a=2x",
+            "limits.switching=7",
+            "tasks.b.weight=0.25",
+        ],
+    )
+    assert after.ordering == replace(TASKS.ordering, closed=True, slots=4, unit="J")
+    assert after.sharing == Sharing(
+        branch_points=("p",),
+        blocks=(Block(bytes=8, compute=3, load=1),),
+        stem=Block(bytes=10, costs={"a": BlockCost(load=12)}),
+        groups=((("a", "b"),),),
+        candidates=(Candidate(tasks=("a",), cost=1, loss={"a": 1.0}),),
+    )
+    assert (after.limits.switching, after.tasks[1].weight) == (7, 0.25)
+
+
+def test_changed_sections_of_tasks_are_validated() -> None:
+    with pytest.raises(
+        InstanceError, match=r'ordering.resources\[0\]: task "a" needs 2 tools, expected at most 1'
+    ):
+        changed(TASKS, "ordering.slots=1")
+    with pytest.raises(InstanceError, match=r"sharing.groups\[0\]: without \"b\""):
+        changed(TASKS, 'sharing.groups=[[["a"]]]')

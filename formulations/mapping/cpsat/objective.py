@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
 
 from dnnplan.costs.mapping import ROUNDING
 from dnnplan.costs.objectives import UNITS
+from dnnplan.formulations.integer_sums import Terms, keep_at_most, largest_sum, rounded, unit_of
 from dnnplan.formulations.mapping.cpsat.loads import is_needed_elsewhere, largest_load
-from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Linear, Move, Variables
+from dnnplan.formulations.mapping.cpsat.variables import BoolVar, Move, Variables
 from dnnplan.instances import UnsupportedError
 
 OBJECTIVES = tuple(UNITS)
-RESOLUTION = 2.0**50
-"""Integer steps in the largest sum that an objective can reach; CP-SAT wants sums below 2^63."""
 FACTOR_BITS, PRODUCT_BITS = 24, 46
 """Bits of the energy in a product of energy and time, and of the product."""
-Terms: TypeAlias = list[tuple[float, Linear]]
 
 
 def set_objective(v: Variables) -> None:
@@ -35,9 +32,9 @@ def set_objective(v: Variables) -> None:
         elif name == "switches":
             jobs_change_devices_at_most(v, int(limit))
         elif name in OBJECTIVES and name != "memory":
-            _limit(v, expression(v, name), limit)
+            keep_at_most(v.model, expression(v, name), limit)
     for earlier, value in v.problem.sums_at_most:
-        _limit(v, weighted(v, earlier), value)
+        keep_at_most(v.model, weighted(v, earlier), value)
     stage = v.problem.stages[0]
     if stage == (("latency", 1.0),):
         v.unit = v.tick
@@ -48,8 +45,8 @@ def set_objective(v: Variables) -> None:
         v.unit = terms[0][0]
         v.model.minimize(terms[0][1])
         return
-    v.unit = _unit(terms)
-    v.model.minimize(_rounded(terms, v.unit))
+    v.unit = unit_of(terms)
+    v.model.minimize(rounded(terms, v.unit))
 
 
 def weighted(v: Variables, stage: tuple[tuple[str, float], ...]) -> Terms:
@@ -112,11 +109,11 @@ def _product(v: Variables) -> Terms:
         time = v.model.new_int_var(0, v.horizon // coarse, "periods")
         v.model.add(coarse * time >= v.makespan - (coarse - 1))
     terms = _energy(v)
-    largest = _largest(terms)
-    unit = _unit(terms, 2.0**FACTOR_BITS)
+    largest = largest_sum(terms)
+    unit = unit_of(terms, 2.0**FACTOR_BITS)
     most = max(1, math.ceil(largest / unit))
     steps = v.model.new_int_var(0, most, "steps_of_energy")
-    v.model.add(steps >= _rounded(terms, unit))
+    v.model.add(steps >= rounded(terms, unit))
     product = v.model.new_int_var(0, most * (v.horizon // coarse + 1), "edp")
     v.model.add_multiplication_equality(product, [steps, time])
     return [(unit * coarse * v.tick, product)]
@@ -178,30 +175,3 @@ def _sends(v: Variables, move: Move) -> list[tuple[int, int, tuple[BoolVar, ...]
         for a, at in senders.items()
         for b, reads in receivers.items()
     ]
-
-
-def _largest(terms: Terms) -> float:
-    """What a sum reaches if every variable does."""
-    return sum(factor * int(list(item.proto.domain)[-1]) for factor, item in terms)
-
-
-def _unit(terms: Terms, steps: float = RESOLUTION) -> float:
-    """A unit in which the largest possible sum has at most `steps` steps; 1 where that loses nothing.
-
-    That is far below 2^63, and errors stay below any gap of interest.
-    """
-    largest = _largest(terms)
-    if largest <= steps and all(float(factor).is_integer() for factor, _ in terms):
-        return 1.0
-    return largest / steps if largest > 0 else 1.0
-
-
-def _rounded(terms: Terms, unit: float) -> Linear:
-    return sum(math.floor(factor / unit) * item for factor, item in terms)
-
-
-def _limit(v: Variables, terms: Terms, limit: float) -> None:
-    """Sum of the terms <= limit, with a step to spare where coefficients have been rounded."""
-    unit = _unit(terms)
-    spare = 0 if unit == 1.0 else 1
-    v.model.add(_rounded(terms, unit) <= math.floor(limit / unit * (1 + 1e-9)) + spare)

@@ -13,7 +13,9 @@ from dnnplan.instances.errors import InputError
 
 def generate(
     *,
-    kind: Annotated[str, typer.Argument(help="layered, erdos, series-parallel, fork-join, chain or multi.")],
+    kind: Annotated[
+        str, typer.Argument(help="layered, erdos, series-parallel, fork-join, chain, multi or sharing.")
+    ],
     layers: Annotated[
         str, typer.Option(help="Number of layers; for multi one number each: 20,20,20.")
     ] = "50",
@@ -21,6 +23,8 @@ def generate(
     ccr: Annotated[float, typer.Option(min=0.0, help="Communication-to-computation ratio.")] = 1.0,
     heterogeneity: Annotated[float | None, typer.Option(help="How far devices differ.")] = None,
     spread: Annotated[Literal["beta", "range"] | None, typer.Option(help="Meaning of heterogeneity.")] = None,
+    tasks: Annotated[int, typer.Option(help="Tasks, for sharing.")] = 10,
+    levels: Annotated[int, typer.Option(help="Branch points, for sharing.")] = 5,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any other option of the generator; repeatable."),
@@ -38,7 +42,9 @@ def generate(
     options |= {"heterogeneity": heterogeneity} if heterogeneity is not None else {}
     options |= {"spread": spread} if spread is not None else {}
     counts = _counts(layers)
-    if kind == "multi":
+    if kind == "sharing":
+        instance = generators.task_sharing(tasks, levels, seed=seed)
+    elif kind == "multi":
         instance = generators.multi_model(tuple(counts), seed=seed, **options)
     elif len(counts) != 1:
         raise InputError(f"--layers {layers}: {kind} is one network, expected one number")

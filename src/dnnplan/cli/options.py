@@ -154,10 +154,10 @@ def with_conditions(instance: Instance, path: Path | None) -> Instance:
     """The instance with the conditions of a file instead of its own."""
     if path is None:
         return instance
-    from dnnplan.instances import conditions
+    from dnnplan.instances import conditions as reading
 
-    return conditions.with_conditions(
-        instance, conditions.read_conditions(path, [task.name for task in instance.effective_tasks()])
+    return reading.with_conditions(
+        instance, reading.read_conditions(path, [task.name for task in instance.effective_tasks()])
     )
 
 

@@ -1,0 +1,1 @@
+"""Which networks to have, so that each task finds a good one: exact models."""
