@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 from dnnplan.costs.compiled import is_cached
-from dnnplan.solvers.search import Search
+from dnnplan.solvers.search import Run
 
 
-def worth_waiting(search: Search, kernel: str, compiling: float, loading: float) -> bool:
+def worth_waiting(search: Run[Any, Any], kernel: str, compiling: float, loading: float) -> bool:
     """Whether the time left allows for loading a compiled search, or for compiling it, once a machine.
 
     Parameters

@@ -101,10 +101,35 @@ ORDERING: dict[str, str] = {
     "local_search": "dnnplan.solvers.ordering.local_search:LocalSearch",
     "depth_first": "dnnplan.solvers.ordering.depth_first:DepthFirst",
     "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
+    "auto": "dnnplan.solvers.ordering.auto:Auto",
 }
-GROUPING: dict[str, str] = {}
-SELECTION: dict[str, str] = {}
-JOINT: dict[str, str] = {}
+GROUPING: dict[str, str] = {
+    "private": "dnnplan.solvers.grouping.baselines:Private",
+    "shared": "dnnplan.solvers.grouping.baselines:Shared",
+    "shared_first": "dnnplan.solvers.grouping.baselines:SharedFirst",
+    "agglomerative": "dnnplan.solvers.grouping.agglomerative:Agglomerative",
+    "beam": "dnnplan.solvers.grouping.beam:Beam",
+    "local_search": "dnnplan.solvers.grouping.local_search:LocalSearch",
+    "enumeration": "dnnplan.solvers.grouping.enumeration:Enumeration",
+    "cpsat": "dnnplan.solvers.grouping.cpsat:CpSat",
+    "milp": "dnnplan.solvers.grouping.milp:Milp",
+    "auto": "dnnplan.solvers.grouping.auto:Auto",
+}
+SELECTION: dict[str, str] = {
+    "greedy": "dnnplan.solvers.grouping.selection_greedy:Greedy",
+    "enumeration": "dnnplan.solvers.grouping.selection_enumeration:Enumeration",
+    "subsets": "dnnplan.solvers.grouping.selection_subsets:Subsets",
+    "cpsat": "dnnplan.solvers.grouping.selection_exact:CpSat",
+    "milp": "dnnplan.solvers.grouping.selection_exact:Milp",
+    "auto": "dnnplan.solvers.grouping.selection:Auto",
+}
+JOINT: dict[str, str] = {
+    "group_then_order": "dnnplan.solvers.joint.group_then_order:GroupThenOrder",
+    "local_search": "dnnplan.solvers.joint.local_search:LocalSearch",
+    "cpsat": "dnnplan.solvers.joint.exact:CpSat",
+    "milp": "dnnplan.solvers.joint.exact:Milp",
+    "auto": "dnnplan.solvers.joint.auto:Auto",
+}
 PROBLEMS: dict[str, dict[str, str]] = {
     "mapping": REGISTRY,
     "grouping": GROUPING,

@@ -29,6 +29,14 @@ RULES: dict[str, str] = {
     "times_input": "stored times: no call starts before its inputs can be there",
     "times_device": "stored times: a device runs no more calls at once than it has slots, in its order",
     "cost": "the stated cost is the cost of the decisions",
+    "groups": "at every branch point each task is in one group; groups are those of what the plan orders or chooses",
+    "refinement": "tasks that have parted at a branch point stay apart",
+    "candidates": "no candidate is chosen twice",
+    "served": "every task finds a chosen candidate that serves it",
+    "task_order": "every task is listed once",
+    "precedence": "a task runs after those that precede it",
+    "step": "a task follows one that it may follow",
+    "measure": "stated measures are those of the decisions",
     "objective": "the stated objective value is that of the decisions",
 }
 
