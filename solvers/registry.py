@@ -101,6 +101,9 @@ ORDERING: dict[str, str] = {
     "local_search": "dnnplan.solvers.ordering.local_search:LocalSearch",
     "depth_first": "dnnplan.solvers.ordering.depth_first:DepthFirst",
     "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
+    "relax_and_search": "dnnplan.solvers.ordering.relax_and_search:RelaxAndSearch",
+    "conditional": "dnnplan.solvers.ordering.conditional:ConditionalDynamic",
+    "tool_search": "dnnplan.solvers.ordering.tool_search:ToolSearch",
     "auto": "dnnplan.solvers.ordering.auto:Auto",
 }
 GROUPING: dict[str, str] = {
