@@ -216,7 +216,7 @@ class TaskSearch(Run[Problem, Judged]):
     """A run whose plans are task graphs, orders or choices of networks."""
 
     def propose(self, answer: Any) -> bool:
-        """Judge an answer, a plan or decisions as indices, and keep it if it is feasible and better than the incumbent."""
+        """Judge an answer, a plan or decisions as indices, and keep it if it is feasible and better."""
         try:
             judged = self.problem.judge(answer)
         except PlanError as error:

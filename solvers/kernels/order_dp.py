@@ -33,8 +33,8 @@ def best_costs(first: FloatArray, switch: FloatArray, predecessors: IntArray) ->
 
     Notes
     -----
-    f({j}, j) = first(j); f(S, j) = min over i in S without j of f(S without j, i) + switch(i, j), where all predecessors of
-    j are in S. O(2^n n^2).
+    f({j}, j) = first(j); f(S, j) = min over i in S without j of f(S without j, i) + switch(i, j), where all
+    predecessors of j are in S. O(2^n n^2).
     """
     n = first.shape[0]
     cost = np.full((1 << n, n), np.inf)

@@ -1,9 +1,9 @@
 """Path-preserving 3-exchange on sequences with precedences, in iterated local search.
 
-A sequence ... h | left | right | ... becomes ... h | right | left | ...: both parts keep their direction, so that costs may
-be asymmetric. That is allowed if nothing in `left` has to come before anything in `right`. The labelling procedure of
-Gambardella and Dorigo (2000, section 4) tests it in constant time: while `left` grows by a node, its successors are marked, and
-`right` ends before the first marked node. Importing this module loads numba.
+A sequence ... h | left | right | ... becomes ... h | right | left | ...: both parts keep their direction, so that
+costs may be asymmetric. That is allowed if nothing in `left` has to come before anything in `right`. The labelling
+procedure of Gambardella and Dorigo (2000, section 4) tests it in constant time: while `left` grows by a node, its
+successors are marked, and `right` ends before the first marked node. Importing this module loads numba.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def feasible_exchange(net: Net, w: Walk, h: int, i: int, j: int) -> bool:
         node = w.order[p]
         for e in range(net.after_start[node], net.after_start[node + 1]):
             w.mark[net.after[e]] = label
-    for p in range(i + 1, j + 1):
+    for p in range(i + 1, j + 1):  # noqa: SIM110 - loops compile better than generators
         if w.mark[w.order[p]] == label:
             return False
     return True
@@ -239,7 +239,7 @@ def search(
     heat: float,
     longest: int,
 ) -> bool:
-    """Iterated local search: kick, descend, keep what is not worse than the current sequence by more than a random amount.
+    """Iterated local search: kick, descend, keep what is not worse by more than a random amount.
 
     Parameters
     ----------

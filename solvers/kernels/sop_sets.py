@@ -98,7 +98,7 @@ def slot_of(key: int, last_key: int, size: int) -> int:
 @kernel
 def same_set(layer: Layer, a: int, b: int) -> bool:
     """Whether two states have the same set."""
-    for w in range(layer.words.shape[1]):
+    for w in range(layer.words.shape[1]):  # noqa: SIM110 - loops compile better than generators
         if layer.words[a, w] != layer.words[b, w]:
             return False
     return True
@@ -109,7 +109,7 @@ def ready_for(layer: Layer, arcs: Arcs, state: int, node: int) -> bool:
     """Whether a node is not in a state's set, and all that has to come before it is."""
     if layer.words[state, node // WORD] >> (node % WORD) & 1:
         return False
-    for w in range(layer.words.shape[1]):
+    for w in range(layer.words.shape[1]):  # noqa: SIM110 - loops compile better than generators
         if arcs.needs[node, w] & ~layer.words[state, w]:
             return False
     return True
@@ -123,9 +123,9 @@ def enter(layer: Layer, arcs: Arcs, table: IntArray, count: int) -> int:
     slot = slot_of(layer.hash[count], arcs.key[last], size)
     while table[slot] != FREE:
         other = table[slot]
-        if layer.hash[other] == layer.hash[count] and layer.last[other] == last:
-            if same_set(layer, other, count):
-                return int(other)
+        alike = layer.hash[other] == layer.hash[count] and layer.last[other] == last
+        if alike and same_set(layer, other, count):
+            return int(other)
         slot = (slot + 1) & (size - 1)
     table[slot] = count
     return count
@@ -151,7 +151,8 @@ def expand(
     """Add a node to the states of a layer, the node at `place`; False if the next layer has no more room.
 
     Of paths with the same set and last node the cheapest is kept: what can follow is the same (Held and Karp 1962). A
-    state is left out if a bound on all paths + reduced cost so far + least reduced cost of what follows is above the ceiling.
+    state is left out if a bound on all paths + reduced cost so far + least reduced cost of what follows is above the
+    ceiling.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def keeps(shop: Shop, order: IntArray, low: int, high: int) -> bool:
 
 @kernel
 def change(shop: Shop, desk: Desk, order: IntArray, trial: IntArray) -> bool:
-    """A random neighbour: a block moved, two tasks swapped, or a stretch turned round; False: it breaks a precedence."""
+    """A random neighbour: a block moved, two tasks swapped, or a stretch turned; False: it breaks a precedence."""
     n = order.shape[0]
     kind = draw(desk, 4)
     i, j = draw(desk, n), draw(desk, n)

@@ -23,7 +23,7 @@ AGAIN_SECONDS = 2.0
 
 
 class Auto:
-    """What the structure asks for: depth first, sets of few tasks, expectations, memories, or search and proofs in turn."""
+    """What the structure asks for: depth first, sets of few tasks, expectations, memories, or search and proofs."""
 
     summary = (
         "default: depth first or dynamic programming where they prove, else local search and proofs in turn"

@@ -30,9 +30,9 @@ State = tuple[int, tuple[int, ...]]
 class ConditionalDynamic:
     """Dynamic programming over (tasks placed, task that ran last in each scenario), with completion bounds.
 
-    A prefix costs, in each set of tasks that can run together, its steps between tasks that run; what comes after depends on the
-    tasks that are placed and on those that ran last. Open orders of any size as far as memory goes; closed ones of up to
-    eight tasks by trying all.
+    A prefix costs, in each set of tasks that can run together, its steps between tasks that run; what comes after
+    depends on the tasks that are placed and on those that ran last. Open orders of any size as far as memory goes;
+    closed ones of up to eight tasks by trying all.
     """
 
     summary = "least expected cost with conditions, by dynamic programming"

@@ -34,7 +34,8 @@ class NearestNeighbour:
 class Insertion:
     """Task after task, each where it costs least between its predecessors and successors that are there.
 
-    Tasks come in an order that keeps precedences, of those that are free next the one whose cheapest place costs least. O(n^3).
+    Tasks come in an order that keeps precedences, of those that are free next the one whose cheapest place costs
+    least. O(n^3).
     """
 
     summary = "task after task at its cheapest place"

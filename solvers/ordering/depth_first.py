@@ -17,23 +17,26 @@ class DepthFirst:
     **Theorem.** Without precedences, conditions and a memory for more than one path, a depth-first order is optimal.
 
     *Proof.* Let c(v) >= 0 be what computing and loading node v costs. The device holds one path, and a step from a to b
-    pays for the nodes of b that a does not have; since blocks are laminar (two tasks that have parted stay apart), these are just the
-    nodes below the deepest shared one. So the cost of a period is the sum over nodes v of c(v) x (number of times that v is
-    entered), counted apart for computing and loading:
+    pays for the nodes of b that a does not have; since blocks are laminar (two tasks that have parted stay apart),
+    these are just the nodes below the deepest shared one. So the cost of a period is the sum over nodes v of c(v) x
+    (number of times that v is entered), counted apart for computing and loading:
 
-    1. Lower bound. Every node has a task, and the path holds v while it runs. In an open cold order, v is not there at the
-       start, so it is entered at least once: cost >= sum of all c(v). In a closed order v is entered at least once unless all tasks have
-       it (then it is never left). With a fresh input, computing starts anew each period: every node is computed at least once. In an open warm order the path of
-       the first task t is there: its loads (and with the same input what it computes) are saved, and no others can be, for a node off that path is not there at the
-       start: cost >= the sum over all nodes - the saved part of path(t).
-    2. A depth-first order attains it. The tasks of each node are consecutive, so v is entered when the first of them starts and
-       is left after the last one, never to be entered again in the period. In a closed order the step from the last task to the first enters only
-       nodes of the first task that are below the deepest one shared with the last. Such a v does not have the last task; its
-       tasks are consecutive from the start on, so this is its one entry. All computing and loading is attained at once.
-    3. In an open warm order start at the task t whose path saves most; a depth-first order can start at any task, by visiting
-       its group first at every branch point. []
+    1. Lower bound. Every node has a task, and the path holds v while it runs. In an open cold order, v is not there
+       at the start, so it is entered at least once: cost >= sum of all c(v). In a closed order v is entered at least
+       once unless all tasks have it (then it is never left). With a fresh input, computing starts anew each period:
+       every node is computed at least once. In an open warm order the path of the first task t is there: its loads (and
+       with the same input what it computes) are saved, and no others can be, for a node off that path is not there
+       at the start: cost >= the sum over all nodes - the saved part of path(t).
+    2. A depth-first order attains it. The tasks of each node are consecutive, so v is entered when the first of them
+       starts and is left after the last one, never to be entered again in the period. In a closed order the step
+       from the last task to the first enters only nodes of the first task that are below the deepest one shared with
+       the last. Such a v does not have the last task; its tasks are consecutive from the start on, so this is its
+       one entry. All computing and loading is attained at once.
+    3. In an open warm order start at the task t whose path saves most; a depth-first order can start at any task, by
+       visiting its group first at every branch point. []
 
-    Figures of nodes that tasks share are the largest of their tasks, so c(v) is one number, whoever enters it. O(D n log n).
+    Figures of nodes that tasks share are the largest of their tasks, so c(v) is one number, whoever enters it. O(D n
+    log n).
     """
 
     summary = "depth-first order of the task graph, optimal without precedences"

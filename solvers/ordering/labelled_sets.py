@@ -1,4 +1,4 @@
-"""Dynamic programming over feasible sets of tasks, with the duals of a relaxation as bounds: proofs for large orders."""
+"""Dynamic programming over feasible sets of tasks, bounded by the duals of a relaxation: proofs for large orders."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def search_sets(
 ) -> Outcome:
     """The cheapest path along some arcs that costs at most the ceiling, layer by layer of feasible sets.
 
-    A label (set, last node) has the cost of its cheapest path and the largest sum of reduced costs that shows it to be too
-    dear; labels above the ceiling are dropped. Bounds of this kind in dynamic programmes: Christofides, Mingozzi and
-    Toth (1981); feasible sets: Kahn (1979). O(labels x out-degree) in time.
+    A label (set, last node) has the cost of its cheapest path and the largest sum of reduced costs that shows it to
+    be too dear; labels above the ceiling are dropped. Bounds of this kind in dynamic programmes: Christofides,
+    Mingozzi and Toth (1981); feasible sets: Kahn (1979). O(labels x out-degree) in time.
 
     Parameters
     ----------

@@ -41,9 +41,9 @@ OBJECTIVES = ("switching", "expected", "energy")
 class LocalSearch:
     """Kicks and path-preserving 3-exchanges with labels (Gambardella and Dorigo 2000) on the best order so far.
 
-    Kicks are random allowed exchanges of short parts; a result is kept if it is not worse by more than a random amount that
-    falls to nothing in each cycle. With several workers each begins a cycle at the best order of all. A descent takes O(n^2) for each
-    node around which something changed, less where precedences end the loops early.
+    Kicks are random allowed exchanges of short parts; a result is kept if it is not worse by more than a random
+    amount that falls to nothing in each cycle. With several workers each begins a cycle at the best order of all. A
+    descent takes O(n^2) for each node around which something changed, less where precedences end the loops early.
     """
 
     summary = "iterated local search with path-preserving 3-exchanges"

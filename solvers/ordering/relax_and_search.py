@@ -19,16 +19,16 @@ from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 
 MOST_STATES = 20_000_000
 RELAX_SHARE, FIRST_SHARE = 0.6, 0.25
-"""Of the time for a form: the relaxation before sets are searched; of the whole time: local search before anything is proven."""
+"""Of the time for a form: the relaxation; of the whole time: local search before anything is proven."""
 MOST_FORMS = 40
-"""First tasks of a closed order that are looked at one by one; with more of them only the bound of all together is reported."""
+"""First tasks of a closed order that are looked at one by one; with more of them nothing is proven here."""
 
 
 class RelaxAndSearch:
     """A linear relaxation with precedence cuts, then labelled sets along the steps that its duals leave.
 
-    Cuts: Balas, Fischetti and Pulleyblank (1995). What no cheaper order can use is struck out by its reduced cost, and the
-    dynamic programme over feasible sets has the duals as completion bounds.
+    Cuts: Balas, Fischetti and Pulleyblank (1995). What no cheaper order can use is struck out by its reduced cost,
+    and the dynamic programme over feasible sets has the duals as completion bounds.
     """
 
     summary = "linear relaxation with precedence cuts, then dynamic programming over what it leaves"

@@ -36,8 +36,8 @@ class Path:
 def paths(problem: OrderingProblem) -> Iterator[Path]:
     """The orders of a problem as paths: one family where it is open, one for each first task where it is closed.
 
-    In a closed order the last step depends on the first task, so that this one is fixed. Where closing is a step like any other and nothing has to come before anything,
-    an order can begin anywhere, and one family is enough.
+    In a closed order the last step depends on the first task, so that this one is fixed. Where closing is a step
+    like any other and nothing has to come before anything, an order can begin anywhere, and one family is enough.
     """
     if not problem.closed:
         yield path_of(problem, problem.first, np.zeros(problem.n))

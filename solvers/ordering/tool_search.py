@@ -35,8 +35,9 @@ STEPS_PER_WORK = 100_000
 class ToolSearch:
     """Simulated annealing over orders; what is loaded along each is counted by the rule of the device.
 
-    Moves: a block to another place, two tasks swapped, a stretch turned round. Each order is evaluated in O(n T) by keeping the tools that are
-    needed soonest (Tang and Denardo 1988). Few tasks are tried in all orders; closed orders are searched by relocation.
+    Moves: a block to another place, two tasks swapped, a stretch turned round. Each order is evaluated in O(n T) by
+    keeping the tools that are needed soonest (Tang and Denardo 1988). Few tasks are tried in all orders; closed
+    orders are searched by relocation.
     """
 
     summary = "annealing over orders with a memory that keeps tools or blocks"
@@ -150,10 +151,11 @@ def desk_of(problem: OrderingProblem, seed: int) -> Desk:
 def tool_bound(problem: OrderingProblem) -> float:
     """What every order costs at least: each tool that is needed is loaded once, but for what a warm memory holds.
 
-    Warm: memory holds at the start what fits beside a first task; what is spared is at most the dearest loads that fit into
-    the largest memory of any task (by cost per room, a fraction of the last one counts whole). Between any two tasks that follow each
-    other, what both need together does not fit beyond that either; for tools alike this is counted for all pairs, and every
-    order has n - 1 such pairs. Closed: only loads that memory cannot keep for ever count, which is bounded by 0.
+    Warm: memory holds at the start what fits beside a first task; what is spared is at most the dearest loads that
+    fit into the largest memory of any task (by cost per room, a fraction of the last one counts whole). Between any
+    two tasks that follow each other, what both need together does not fit beyond that either; for tools alike this
+    is counted for all pairs, and every order has n - 1 such pairs. Closed: only loads that memory cannot keep for
+    ever count, which is bounded by 0.
     """
     tools = problem.tools
     assert tools is not None

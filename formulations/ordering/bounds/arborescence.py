@@ -12,7 +12,7 @@ from dnnplan.formulations.mapping.bounds.bound import SAFETY
 from dnnplan.formulations.ordering.bounds.path_form import PathForm
 
 FIRST_STEP, PATIENCE, SHORTEST_STEP = 1.0, 5, 0.02
-"""Step of the subgradient method by the distance to the target, rounds without gain before it is halved, and its end."""
+"""Step of the subgradient method by the distance to the target, rounds without gain before it is halved, its end."""
 SMOOTHING = 0.7
 """Share of the direction of the round before."""
 
@@ -21,8 +21,8 @@ def least_arborescence(cost: FloatArray) -> tuple[float, IntArray]:
     """Cost and parents of the cheapest arborescence from node 0; infinite if some node cannot be reached.
 
     Chu and Liu (1965), Edmonds (1967): every node takes its cheapest entry; the cycles that come of it become single
-    nodes, into which the next round enters. All cycles of a round are joined at once. O(N^2) a round, of which there are
-    at most N and mostly few.
+    nodes, into which the next round enters. All cycles of a round are joined at once. O(N^2) a round, of which there
+    are at most N and mostly few.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def least_arborescence(cost: FloatArray) -> tuple[float, IntArray]:
 
 
 def _groups(parent: IntArray) -> IntArray:
-    """(N,) number of the group of each node: one for each cycle of parents, one for each other node; the root's is 0."""
+    """(N,) number of the group of each node: one for each cycle of parents and each other node; the root's is 0."""
     n = len(parent)
     seen, group, count = np.zeros(n, dtype=np.int64), np.full(n, -1, dtype=np.int64), 0
     for first in range(n):
@@ -101,7 +101,9 @@ def arborescence_bound(
     over
         Asked in each round; True ends with what is known.
     """
-    lost = SAFETY * float(np.abs(np.where(np.isfinite(form.cost), form.cost, 0.0)).max(initial=0.0)) * form.size
+    lost = (
+        SAFETY * float(np.abs(np.where(np.isfinite(form.cost), form.cost, 0.0)).max(initial=0.0)) * form.size
+    )
     price, direction = np.zeros(form.size), np.zeros(form.size)
     best, parent = least_arborescence(form.cost)
     if not math.isfinite(target) or not math.isfinite(best):

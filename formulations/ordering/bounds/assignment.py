@@ -11,7 +11,7 @@ from dnnplan.formulations.ordering.bounds.path_form import PathForm
 
 
 def assignment_bound(form: PathForm) -> float:
-    """Least cost of N - 1 steps, one from each node but the last and one to each but the first; infinite: there are none.
+    """Least cost of N - 1 steps, one from each node but the last, one to each but the first; infinite: none.
 
     ::
 

@@ -46,7 +46,7 @@ class Support(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Residual capacities, nodes that may not be passed, nodes that are reached, a queue, and arcs that reached them."""
+    """Residual capacities, nodes that may not be passed, nodes that are reached, a queue, arcs that reached them."""
 
     residual: FloatArray
     blocked: BoolArray

@@ -72,8 +72,8 @@ class PathForm:
     def grid(self) -> tuple[float, float]:
         """(offset, step): every path costs offset + k step for a whole number k; step 0: any cost is possible.
 
-        A path takes one step from each node but the last and one to each node but the first. So what is subtracted from a
-        row or a column is paid by every path, and the step is the greatest common divisor of what is left.
+        A path takes one step from each node but the last and one to each node but the first. So what is subtracted
+        from a row or a column is paid by every path, and the step is the greatest common divisor of what is left.
         """
         usable = np.isfinite(self.cost[:-1, 1:])
         values = self.cost[:-1, 1:][usable]
@@ -116,8 +116,8 @@ def _through(before: BoolArray) -> BoolArray:
 def path_forms(problem: OrderingProblem) -> list[PathForm]:
     """The orders of a plain problem as paths: one form where it is open, one for each first task where it is closed.
 
-    In a closed order the last step depends on the first task, which is therefore fixed. Where closing is a step like any
-    other and there are no precedences, an order can begin anywhere, and one form is enough.
+    In a closed order the last step depends on the first task, which is therefore fixed. Where closing is a step like
+    any other and there are no precedences, an order can begin anywhere, and one form is enough.
     """
     if not problem.closed:
         return [_open_form(problem, problem.first, np.zeros(problem.n), problem.before)]
@@ -149,10 +149,8 @@ def relaxed_form(problem: OrderingProblem) -> PathForm:
     return _open_form(problem, start, left.min(axis=1), problem.before)
 
 
-def _open_form(
-    problem: OrderingProblem, first: FloatArray, last: FloatArray, before: BoolArray
-) -> PathForm:
-    """Paths with these costs of the first and of the last task; a task that is always first or last is an end itself."""
+def _open_form(problem: OrderingProblem, first: FloatArray, last: FloatArray, before: BoolArray) -> PathForm:
+    """Paths with these costs of first and last task; a task that is always first or last is an end itself."""
     n = problem.n
     at_start = np.flatnonzero(before.sum(axis=1) == n - 1)
     at_end = np.flatnonzero(before.sum(axis=0) == n - 1) if n > 1 else np.array([], dtype=np.int64)

@@ -57,7 +57,8 @@ def predecessor_cut(form: PathForm, inside: BoolArray) -> tuple[BoolArray, BoolA
     r"""``x(S \ p(S), V \ S \ p(S)) >= 1`` for a set S without the last node; p(S): what comes before some node of S.
 
     Balas, Fischetti and Pulleyblank (1995): the last node of S on a path is in no p(S), and neither is what follows it.
-    With S alone this is a cut against cycles; without p(S) nodes of S could be left through a node that has to come earlier.
+    With S alone this is a cut against cycles; without p(S) nodes of S could be left through a node that has to come
+    earlier.
     """
     earlier = form.before[:, inside].any(axis=1)
     return inside & ~earlier, ~inside & ~earlier
@@ -73,13 +74,11 @@ def successor_cut(form: PathForm, inside: BoolArray) -> tuple[BoolArray, BoolArr
     return ~inside & ~later, inside & ~later
 
 
-def precedence_cut(
-    form: PathForm, inside: BoolArray, first: int, second: int
-) -> tuple[BoolArray, BoolArray]:
-    r"""``x(S \ W, V \ S \ W) >= 1`` with i in S, j not in S, i before j, W = p(X) + s(j), X all of S that comes before j.
+def precedence_cut(form: PathForm, inside: BoolArray, first: int, second: int) -> tuple[BoolArray, BoolArray]:
+    r"""``x(S \ W, V \ S \ W) >= 1`` with i in S, j not, i before j, W = p(X) + s(j), X all of S before j.
 
-    Balas, Fischetti and Pulleyblank (1995): between the last node of X on a path and j there is neither what comes before a
-    node of X, nor what comes after j. Without it j could be reached before i.
+    Balas, Fischetti and Pulleyblank (1995): between the last node of X on a path and j there is neither what comes
+    before a node of X, nor what comes after j. Without it j could be reached before i.
     """
     above = inside & form.before[:, second]
     above[first] = True
@@ -92,9 +91,9 @@ def violated_cuts(
 ) -> Cuts:
     """The most violated cuts for a fractional path.
 
-    Weak separation as in Balas, Fischetti and Pulleyblank (1995, section 5): a least cut for every node and for every pair of
-    a precedence. Complete for sets of one node; then the sets are made as strong as the cut allows. O(N + pairs) flows
-    in a graph of O(N) arcs.
+    Weak separation as in Balas, Fischetti and Pulleyblank (1995, section 5): a least cut for every node and for
+    every pair of a precedence. Complete for sets of one node; then the sets are made as strong as the cut allows.
+    O(N + pairs) flows in a graph of O(N) arcs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The linear relaxation of orders with precedences: degrees, cuts found when they are violated, columns when they pay."""
+"""The linear relaxation of orders with precedences: degrees, cuts that are violated, columns that pay."""
 
 from __future__ import annotations
 
@@ -177,10 +177,10 @@ class Relaxation:
         return "infeasible" if status == kinds.kInfeasible else "stopped"
 
     def prove(self, allowed: BoolArray) -> tuple[Duals, FloatArray]:
-        """What the duals of the last programme prove, and all reduced costs, summed anew: valid whatever the tolerances.
+        """What the duals of the last programme prove, and reduced costs, summed anew: valid whatever the tolerances.
 
-        For any u on degrees and any v >= 0 on cuts, with reduced costs ``c - u A - v B`` (Neumaier and Shcherbina 2004):
-        ``c x >= u 1 + v 1 + sum over allowed arcs of min(reduced cost, 0)``, as degrees make 0 <= x <= 1.
+        For any u on degrees and any v >= 0 on cuts, with reduced costs ``c - u A - v B`` (Neumaier and Shcherbina
+        2004): ``c x >= u 1 + v 1 + sum over allowed arcs of min(reduced cost, 0)``, as degrees make 0 <= x <= 1.
         """
         degrees, n = self.duals[: self.degrees], self.form.size
         prices = np.maximum(self.duals[self.degrees :], 0.0)

@@ -158,8 +158,8 @@ def _durations(model: Model, problem: MappingProblem) -> dict[str, list[str]]:
 def comparison_table(rows: Sequence[tuple[Instance, Result]], *, several: bool) -> Table:
     """Results side by side; `several`: with the name of the instance in front.
 
-    The objective has a column of its own where it is not one of those that are always shown: latency, energy and traffic
-    of mappings, and the measures of task graphs and orders.
+    The objective has a column of its own where it is not one of those that are always shown: latency, energy and
+    traffic of mappings, and the measures of task graphs and orders.
     """
     figures = _figures([result for _, result in rows])
     first = ["instance"] if several else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -94,7 +95,7 @@ class OrderingProblem:
         return self.unit_of_cost
 
     def steps(self, order: Sequence[int]) -> list[tuple[int | None, int, float]]:
-        """(task before, task, cost) along an order in which all tasks run; in a closed one the first follows the last."""
+        """(task before, task, cost) along an order in which all tasks run; closed: the first follows the last."""
         if not order:
             return []
         start = (
@@ -102,7 +103,7 @@ class OrderingProblem:
             if self.closed
             else (None, order[0], float(self.first[order[0]]))
         )
-        return [start, *((a, b, float(self.switch[a, b])) for a, b in zip(order, order[1:], strict=False))]
+        return [start, *((a, b, float(self.switch[a, b])) for a, b in itertools.pairwise(order))]
 
     def cost(self, order: Sequence[int]) -> float:
         """Cost of a period, exact in expectation; infinite for a step that is not allowed."""
@@ -173,7 +174,7 @@ def expectation(problem: OrderingProblem, order: Sequence[int]) -> float:
         active = [task for task in order if runs[task]]
         if not active:
             continue
-        steps = math.fsum(float(problem.switch[a, b]) for a, b in zip(active, active[1:], strict=False))
+        steps = math.fsum(float(problem.switch[a, b]) for a, b in itertools.pairwise(active))
         total += chance * steps
         ends.append((active[0], active[-1], chance))
     if not problem.closed:
@@ -193,8 +194,8 @@ def ordering_problem(instance: Instance, groups: Groups | None = None) -> Orderi
     Parameters
     ----------
     groups
-        Task graph that costs come from; None: `sharing.groups`. Where `ordering.switch` or `ordering.resources` is given
-        there is none.
+        Task graph that costs come from; None: `sharing.groups`. Where `ordering.switch` or `ordering.resources` is
+        given there is none.
 
     Raises
     ------

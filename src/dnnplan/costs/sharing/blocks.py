@@ -209,7 +209,8 @@ def _from_models(instance: Instance, levels: int, kind: Kind) -> BlockCosts:
     tasks = instance.effective_tasks()
     short = [task.name for task in tasks if len(task.blocks) < levels + 1]
     if short:
-        message = f"task {short[0]} has too few, expected at least {levels + 1}: a stem, and one behind each branch point"
+        expected = f"expected at least {levels + 1}: a stem, and one behind each branch point"
+        message = f"task {short[0]} has too few, {expected}"
         raise InstanceError(problems=[Problem("tasks.blocks", message)])
     device = _Device.of(instance, kind)
     shape = (levels + 2, len(tasks))

@@ -33,7 +33,8 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
     -------
     Instance
         Model and task `shared`. A task that has to wait for another one waits in the first block that the two do
-        not share, by a tensor of no bytes. Sections that were applied (sharing, ordering, precedences, tables) are gone.
+        not share, by a tensor of no bytes. Sections that were applied (sharing, ordering, precedences, tables) are
+        gone.
 
     Raises
     ------

@@ -19,8 +19,8 @@ MEASURES = ("loss", "affinity", "budget")
 class SelectionProblem:
     """Which of m candidate networks to have, so that each of n tasks finds a good one.
 
-    Standley et al. 2020, section 3 (networks under a budget, losses), and Fifty et al. 2021, section 3 (at most k groups,
-    affinities).
+    Standley et al. 2020, section 3 (networks under a budget, losses), and Fifty et al. 2021, section 3 (at most k
+    groups, affinities).
 
     Parameters
     ----------

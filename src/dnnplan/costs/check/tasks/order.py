@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -43,7 +44,7 @@ def order_cost(instance: Instance, order: list[str], tree: Tree | None, found: F
     keeps = bool(ordering.resources) or (tree is not None and ordering.cache_bytes is not None)
     first, step, close = _steps(instance, tree, loading=not keeps)
     if not ordering.conditions:
-        for a, b in zip(order, order[1:], strict=False):
+        for a, b in itertools.pairwise(order):
             if math.isinf(step(a, b)):
                 found.report("step", b, f"task {b} may not run right after {a}")
     if keeps:
@@ -54,7 +55,7 @@ def order_cost(instance: Instance, order: list[str], tree: Tree | None, found: F
     for ran, p in outcomes:
         if not ran or p == 0:
             continue
-        total += p * sum(step(a, b) for a, b in zip(ran, ran[1:], strict=False))
+        total += p * sum(step(a, b) for a, b in itertools.pairwise(ran))
         if not ordering.closed:
             total += p * first(ran[0])
             continue
@@ -66,7 +67,7 @@ def order_cost(instance: Instance, order: list[str], tree: Tree | None, found: F
 
 def _path(order: list[str], first: Callable[[str], float], step: Step, close: Step, *, closed: bool) -> float:
     total = close(order[-1], order[0]) if closed else first(order[0])
-    return total + sum(step(a, b) for a, b in zip(order, order[1:], strict=False))
+    return total + sum(step(a, b) for a, b in itertools.pairwise(order))
 
 
 def _steps(
