@@ -6,7 +6,7 @@ Importing this module loads numba.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numba
 import numpy as np
@@ -28,6 +28,14 @@ def kernel(function: Function) -> Function:
     """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
     found: Function = numba.njit(cache=True, nogil=True)(function)
     return found
+
+
+class Random(Protocol):
+    """Anything with the last random number in it."""
+
+    @property
+    def random(self) -> IntArray:
+        """(1,) the last random number."""
 
 
 class Net(NamedTuple):
@@ -151,14 +159,14 @@ class State(NamedTuple):
 
 
 @kernel
-def draw(s: State, n: int) -> int:
+def draw(s: Random, n: int) -> int:
     """A random number below n."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return int(s.random[0] % n)
 
 
 @kernel
-def chance(s: State) -> float:
+def chance(s: Random) -> float:
     """A random number above 0 and below 1."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return float(s.random[0] / MODULUS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,8 @@ def _empty(room: int, words: int) -> Layer:
 
 
 def _chosen(layer: Layer, which: IntArray | slice) -> Layer:
-    return Layer(*(np.ascontiguousarray(field[which]) for field in layer))
+    fields: list[Any] = [np.ascontiguousarray(field[which]) for field in layer]
+    return Layer(*fields)
 
 
 def _least(layer: Layer, net: Arcs, base: float, place: int) -> float:

@@ -161,7 +161,7 @@ def tool_bound(problem: OrderingProblem) -> float:
     assert tools is not None
     if problem.closed or problem.n == 0:
         return 0.0
-    used = tools.needs.any(axis=0)
+    used = np.asarray(tools.needs.any(axis=0))
     total = float(tools.load[used].sum())
     if not tools.warm:
         return total * (1 - 1e-12)
@@ -172,7 +172,8 @@ def tool_bound(problem: OrderingProblem) -> float:
 
 def _most_in(tools: Tools, used: np.ndarray, room: float) -> float:
     """Most load cost that fits into some room: the linear relaxation of a knapsack, rounded up to whole tools."""
-    chosen = sorted(np.flatnonzero(used).tolist(), key=lambda k: -tools.load[k] / max(tools.bytes[k], 1e-300))
+    worth = tools.load / np.maximum(tools.bytes, 1e-300)
+    chosen = sorted((int(k) for k in np.flatnonzero(used)), key=lambda k: (-float(worth[k]), k))
     spared = 0.0
     for k in chosen:
         if room <= 0:

@@ -141,7 +141,7 @@ def relaxed_form(problem: OrderingProblem) -> PathForm:
     """
     if not problem.closed or problem.n < 2:
         return path_forms(problem)[0]
-    firsts, lasts = ~problem.before.any(axis=0), ~problem.before.any(axis=1)
+    firsts, lasts = (~np.asarray(problem.before.any(axis=axis)) for axis in (0, 1))
     possible = lasts[:, None] & firsts[None, :] & ~np.eye(problem.n, dtype=bool)
     close = np.where(possible, problem.close, np.inf)
     start = close.min(axis=0)

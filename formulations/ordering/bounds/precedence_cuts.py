@@ -107,9 +107,9 @@ def violated_cuts(
     from dnnplan.formulations.ordering.bounds import flows
 
     s = flows.support(form.size, tail, head, value)
-    numbers = [np.zeros(MOST_FOUND, dtype=np.int64) for _ in range(3)]
+    one, two, three = (np.zeros(MOST_FOUND, dtype=np.int64) for _ in range(3))
     side = np.zeros((MOST_FOUND, form.size), dtype=bool)
-    found = flows.Found(*numbers, np.zeros(MOST_FOUND), side)
+    found = flows.Found(one, two, three, np.zeros(MOST_FOUND), side)
     pairs = np.argwhere(form.direct)
     count = flows.separate(s, flows.scratch(s), form.before, pairs, 1.0 - least, turn, found)
     tails, heads = np.zeros((2, count, form.size), dtype=bool)

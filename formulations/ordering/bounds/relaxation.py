@@ -114,7 +114,8 @@ class Relaxation:
             return
         n = self.form.size
         members = self.cuts.members(self.tail[arcs], self.head[arcs])
-        start, index = [], []
+        start: list[int] = []
+        index: list[int] = []
         for k, (i, j) in enumerate(zip(self.tail[arcs].tolist(), self.head[arcs].tolist(), strict=True)):
             start.append(len(index))
             index += [i, n - 2 + j, *(self.degrees + np.flatnonzero(members[:, k])).tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ def write_gantt(schedule: Schedule, path: str | Path, *, overwrite: bool = False
     FileExistsError
         The file exists and `overwrite` is not set.
     """
+    write_figure(lambda: draw_gantt(schedule), path, overwrite=overwrite)
+
+
+def write_figure(draw: Callable[[], Any], path: str | Path, *, overwrite: bool = False) -> None:
+    """Draw a figure of matplotlib into a file, the same for the same figure; errors are those of `write_gantt`."""
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise UnsupportedError(
@@ -63,7 +69,7 @@ def write_gantt(schedule: Schedule, path: str | Path, *, overwrite: bool = False
     matplotlib = _matplotlib()
     metadata = {".png": {"Software": "dnnplan"}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with matplotlib.rc_context(_STYLE):
-        figure = draw_gantt(schedule)
+        figure = draw()
         picture = BytesIO()
         kind = target.suffix.lower()
         figure.savefig(picture, format=kind[1:], dpi=150, metadata=metadata[kind])
