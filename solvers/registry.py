@@ -103,6 +103,8 @@ ORDERING: dict[str, str] = {
     "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
     "relax_and_search": "dnnplan.solvers.ordering.relax_and_search:RelaxAndSearch",
     "conditional": "dnnplan.solvers.ordering.conditional:ConditionalDynamic",
+    "cpsat": "dnnplan.solvers.ordering.exact:CpSat",
+    "milp": "dnnplan.solvers.ordering.exact:Milp",
     "tool_search": "dnnplan.solvers.ordering.tool_search:ToolSearch",
     "auto": "dnnplan.solvers.ordering.auto:Auto",
 }

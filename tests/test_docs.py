@@ -36,7 +36,7 @@ from dnnplan.instances.files import dumps, loads_instance, loads_plan
 from dnnplan.instances.formats import FORMATS
 from dnnplan.instances.formats.onnx import light_network_paths
 from dnnplan.solvers import get_solver
-from dnnplan.solvers.registry import REGISTRY
+from dnnplan.solvers.registry import PROBLEMS, REGISTRY
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -204,10 +204,11 @@ def test_make_targets_that_are_shown_exist(path: Path) -> None:
     assert shown <= targets
 
 
+ALL_SOLVERS = {name for names in PROBLEMS.values() for name in names}
 NAMED = (
     (r"--platform ([a-z-]+)\b(?![.\w])", set(platform_names())),
-    (r"--solver ([a-z0-9_]+)", set(REGISTRY)),
-    (r"--solvers ([a-z0-9_]+(?:,[a-z0-9_]+)*)", set(REGISTRY)),
+    (r"--solver ([a-z0-9_]+)", ALL_SOLVERS),
+    (r"--solvers ([a-z0-9_]+(?:,[a-z0-9_]+)*)", ALL_SOLVERS),
     (r"\b((?:tiny|layered|multi)/[\w.-]+)", set(bundled_names())),
 )
 
@@ -281,6 +282,18 @@ def test_the_solvers_of_the_readme_are_those_of_the_registry() -> None:
     able = {name: get_solver(name).capabilities for name in REGISTRY}
     word = {True: "yes", False: "no"}
     assert stated == [(name, word[c.exact], word[c.bounds]) for name, c in able.items()]
+
+
+@pytest.mark.parametrize("problem", [problem for problem in PROBLEMS if problem != "mapping"])
+def test_the_solvers_of_other_problems_are_those_of_the_registry(problem: str) -> None:
+    rows = [
+        row for row in table_rows(section(ROOT / "docs" / "tasks.md", "Solvers")) if row[0] == problem
+    ]
+    able = {name: get_solver(name, problem).capabilities for name in PROBLEMS[problem]}
+    word = {True: "yes", False: "no"}
+    stated = [(row[1].strip("`"), row[2], row[3]) for row in rows]
+    assert stated == [(name, word[c.exact], word[c.bounds]) for name, c in able.items()]
+    assert all(row[4] for row in rows)
 
 
 def requirement_name(text: str) -> str:
@@ -414,7 +427,7 @@ def test_every_solver_class_is_registered() -> None:
             r"^class ([A-Z]\w+)[^\n]*:\n(?:(?!^\S).*\n)*?    capabilities = ", path.read_text("utf-8"), re.M
         )
     }
-    assert found == set(REGISTRY.values())
+    assert found == {place for names in PROBLEMS.values() for place in names.values()}
 
 
 def test_every_format_module_is_registered() -> None:
