@@ -286,9 +286,7 @@ def test_the_solvers_of_the_readme_are_those_of_the_registry() -> None:
 
 @pytest.mark.parametrize("problem", [problem for problem in PROBLEMS if problem != "mapping"])
 def test_the_solvers_of_other_problems_are_those_of_the_registry(problem: str) -> None:
-    rows = [
-        row for row in table_rows(section(ROOT / "docs" / "tasks.md", "Solvers")) if row[0] == problem
-    ]
+    rows = [row for row in table_rows(section(ROOT / "docs" / "tasks.md", "Solvers")) if row[0] == problem]
     able = {name: get_solver(name, problem).capabilities for name in PROBLEMS[problem]}
     word = {True: "yes", False: "no"}
     stated = [(row[1].strip("`"), row[2], row[3]) for row in rows]

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from dnnplan import __version__
-from dnnplan.cli import bench, check, compare, convert, exits, generate, lists, rates, show, solve, tasks
+from dnnplan.cli import (
+    affinity,
+    bench,
+    check,
+    compare,
+    convert,
+    exits,
+    generate,
+    lists,
+    rates,
+    show,
+    solve,
+    tasks,
+)
 
 app = typer.Typer(
     cls=exits.CommandGroup,
@@ -52,6 +65,7 @@ app.command("platforms", rich_help_panel="Instances")(lists.platforms)
 app.command("formats", rich_help_panel="Instances")(lists.formats)
 app.command("schema", rich_help_panel="Instances")(lists.schema)
 app.command("solve", rich_help_panel="Plans")(solve.solve)
+app.command("affinity", rich_help_panel="Instances")(affinity.affinity)
 app.command("group", rich_help_panel="Plans")(tasks.group)
 app.command("order", rich_help_panel="Plans")(tasks.order)
 app.command("compare", rich_help_panel="Plans")(compare.compare)
