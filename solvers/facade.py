@@ -91,7 +91,7 @@ def solve(
         on_progress=on_progress,
         stop=stop,
     )
-    instance, kind = with_problem(instance, problem)
+    instance, kind = with_problem(instance, problem, explicit=objective is not None)
     if kind == "mapping":
         return _solve_mapping(instance, solver, settings, began)
     if kind not in PROBLEMS:

@@ -62,11 +62,17 @@ def problem_of(instance: Instance) -> str:
     return "mapping"
 
 
-def with_problem(instance: Instance, problem: str | None) -> tuple[Instance, str]:
+def with_problem(instance: Instance, problem: str | None, *, explicit: bool = False) -> tuple[Instance, str]:
     """The problem to solve, and the instance with an objective for it.
 
     Choosing networks (``selection``) is the kind of grouping for losses and affinities of candidates. The objective
-    ``latency`` is that of mapping, and the default of every instance: other problems take their own default instead.
+    ``latency`` is that of mapping, and the default of every instance: other problems take their own default instead,
+    and so does a problem that is named where the instance's objective is about another one.
+
+    Parameters
+    ----------
+    explicit
+        Whether somebody has asked for the objective: then it stays.
     """
     found = problem_of(instance)
     chosen = problem or found
@@ -77,7 +83,8 @@ def with_problem(instance: Instance, problem: str | None) -> tuple[Instance, str
         found == "selection" or (only_candidates and instance.objective == "latency")
     ):
         chosen = "selection"
-    if instance.objective == "latency" and chosen in DEFAULTS:
+    other = not explicit and chosen != found
+    if chosen in DEFAULTS and (instance.objective == "latency" or other):
         instance = replace(instance, objective=DEFAULTS[chosen])
     return instance, chosen
 

@@ -77,11 +77,19 @@ def test_standard_input(run):
     assert len(json.loads(done.stdout)["plan"]["placement"]) == 4
 
 
-@pytest.mark.parametrize("problem", ["grouping", "ordering", "serving", "joint"])
-def test_other_problems_say_what_is_available(run, problem):
+def test_a_problem_that_is_not_solved_says_what_is_available(run):
+    done = run("solve", "tiny/hand", "--problem", "serving")
+    assert done.exit_code == 2
+    assert "not available yet; this version solves mapping, grouping, ordering, joint" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("problem", "missing"), [("grouping", "sharing"), ("ordering", "ordering.switch"), ("joint", "sharing")]
+)
+def test_other_problems_name_the_section_that_is_missing(run, problem, missing):
     done = run("solve", "tiny/hand", "--problem", problem)
     assert done.exit_code == 2
-    assert "not available yet; this version solves mapping" in done.stderr
+    assert f"{missing}: missing" in done.stderr
 
 
 def test_nothing_but_messages_on_stderr_and_nothing_on_stdout_for_bad_input(run):

@@ -1,0 +1,1 @@
+"""Lower bounds on orders with precedences: assignment, arborescence, and a relaxation with cuts."""
