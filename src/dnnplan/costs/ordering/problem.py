@@ -131,7 +131,8 @@ class OrderingProblem:
         """
         order = self._indices(answer) if isinstance(answer, Plan) else tuple(int(t) for t in answer)
         cost = self.cost(order)
-        measures = {self.name: cost}
+        # Two names of one figure.
+        measures = {self.name: cost} if self.name == "energy" else {"switching": cost, "expected": cost}
         return Judged(
             decisions=order,
             measures=measures,
@@ -221,6 +222,11 @@ def ordering_problem(instance: Instance, groups: Groups | None = None) -> Orderi
             f"objective '{instance.objective}': an order has one cost, {' or '.join(MEASURES)}"
         )
     kind: Kind = "energy" if stages[0][0][0] == "energy" else "time"
+    for other in limits:
+        if (other == "energy") != (kind == "energy"):
+            raise UnsupportedError(
+                f"limit '{other}' beside objective '{stages[0][0][0]}': an order has one cost at a time"
+            )
     if not tasks:
         raise InstanceError(problems=[Problem("tasks", "missing, expected the tasks to order")])
     if not (ordering.switch or ordering.resources or instance.sharing is not None):

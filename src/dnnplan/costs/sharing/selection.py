@@ -82,7 +82,8 @@ class SelectionProblem:
         value = math.fsum(best.tolist())
         spent = math.fsum(self.cost[chosen].tolist())
         measures = {self.name: value if self.sense == "min" else -value, "budget": spent}
-        fits = keeps_limits(measures, {"budget": self.budget}) and len(chosen) <= self.most
+        limits = {name: limit for name, limit in self.limits.items() if name != "groups"}
+        fits = keeps_limits(measures, limits) and len(chosen) <= self.most
         (terms,) = self.stages
         return Judged(
             decisions=tuple(chosen),
