@@ -3,6 +3,7 @@
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
+#   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,9 @@ STORE  ?= benchmarks/results/$(SUITE).sqlite
 
 MAPPING := real-networks energy memory device-placement h2h saga auckland hetero-dag fjsp hax-conn rates scale
 
-.PHONY: demo test venv lint types bench report bench-mapping report-mapping clean
+TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
+
+.PHONY: demo test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -57,6 +60,14 @@ bench-mapping: $(VENV)/.demo
 report-mapping: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(MAPPING:%=benchmarks/results/%.sqlite) \
 		--output benchmarks/results/mapping.md
+
+bench-tasks: $(VENV)/.demo
+	for suite in $(TASKS); do \
+		$(BIN)/dnnplan bench $$suite --store benchmarks/results/$$suite.sqlite || exit 1; done
+
+report-tasks: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report $(TASKS:%=benchmarks/results/%.sqlite) \
+		--output benchmarks/results/tasks.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

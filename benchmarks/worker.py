@@ -67,7 +67,8 @@ def _solve(job: Job) -> Answer:
         # The plan as a file would hold it, so that the verdict is one on what is stored.
         plan = msgspec.json.decode(msgspec.json.encode(result.plan), type=type(result.plan))
         asked = with_objective(job.instance, job.objective or None, job.limits or None)
-        violations = tuple(str(v) for v in check(asked, plan, cost=result.cost))
+        measures = result.measures or None
+        violations = tuple(str(v) for v in check(asked, plan, cost=result.cost, measures=measures))
     return Answer(result=result, violations=violations, seconds=seconds)
 
 

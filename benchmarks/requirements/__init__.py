@@ -25,6 +25,15 @@ JUDGES: dict[str, str] = {
     "memory": "benchmarks.requirements.memory",
     "scale": "benchmarks.requirements.scale",
     "rates": "benchmarks.requirements.rates",
+    "antler": "benchmarks.requirements.tasks",
+    "fronts": "benchmarks.requirements.tasks",
+    "sharing-scale": "benchmarks.requirements.tasks",
+    "sop": "benchmarks.requirements.tasks",
+    "sop-long": "benchmarks.requirements.tasks",
+    "conditional": "benchmarks.requirements.tasks",
+    "choosing": "benchmarks.requirements.tasks",
+    "ssp": "benchmarks.requirements.tasks",
+    "tasks": "benchmarks.requirements.tasks",
 }
 
 
