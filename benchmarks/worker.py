@@ -67,6 +67,8 @@ def _solve(job: Job) -> Answer:
         # The plan as a file would hold it, so that the verdict is one on what is stored.
         plan = msgspec.json.decode(msgspec.json.encode(result.plan), type=type(result.plan))
         asked = with_objective(job.instance, job.objective or None, job.limits or None)
+        # The plan is for the instance as it was given; it is judged by what was asked of it.
+        plan = msgspec.structs.replace(plan, instance=asked.hash())
         measures = result.measures or None
         violations = tuple(str(v) for v in check(asked, plan, cost=result.cost, measures=measures))
     return Answer(result=result, violations=violations, seconds=seconds)

@@ -79,6 +79,7 @@ def solve(
     'optimal'
     """
     began = time.perf_counter()
+    given = instance
     instance = with_objective(instance, objective, limits)
     ensure_valid(instance)
     settings = Settings(
@@ -92,13 +93,19 @@ def solve(
         stop=stop,
     )
     instance, kind = with_problem(instance, problem, explicit=objective is not None)
-    if kind == "mapping":
-        return _solve_mapping(instance, solver, settings, began)
     if kind not in PROBLEMS:
         raise UnsupportedError(
             f"problem '{kind}' cannot be solved yet; expected one of {', '.join(PROBLEMS)}"
         )
-    return solve_tasks(instance, kind, solver, settings, began)
+    if kind == "mapping":
+        result = _solve_mapping(instance, solver, settings, began)
+    else:
+        result = solve_tasks(instance, kind, solver, settings, began)
+    if result.plan is None or instance == given:
+        return result
+    # A plan is for the instance that its reader has, whatever was asked of it.
+    plan = msgspec.structs.replace(result.plan, instance=given.hash())
+    return msgspec.structs.replace(result, plan=plan)
 
 
 def _solve_mapping(instance: Instance, solver: str, settings: Settings, began: float) -> Result:

@@ -117,7 +117,7 @@ def test_affinity_of_two_networks(run, tmp_path):
         nodes, last = [], "x"
         for k in range(3):
             nodes.append(onnx.helper.make_node("MatMul", [last, f"w{k}"], [f"m{k}"], name=f"n{k}"))
-            nodes.append(onnx.helper.make_node("Relu", [f"m{k}"], [f"r{k}"], name=f"relu{k}"))
+            nodes.append(onnx.helper.make_node("Tanh", [f"m{k}"], [f"r{k}"], name=f"tanh{k}"))
             last = f"r{k}"
         graph = onnx.helper.make_graph(
             nodes,

@@ -42,9 +42,15 @@ def test_every_order_is_valid_and_no_bound_is_above_the_best(kind: str, name: st
     instance = random_order_instance(2, kind)
     best = best_by_trying(instance)
     try:
-        result = dnnplan.solve(instance, name, problem="ordering", time_limit=20, workers=1, work_limit=2.0)
+        work = None if get_solver(name, "ordering").capabilities.exact else 1.0
+        result = dnnplan.solve(instance, name, problem="ordering", time_limit=20, workers=1, work_limit=work)
     except UnsupportedError:
         return  # it says what it does not cover
+    if result.plan is None:
+        assert not get_solver(
+            name, "ordering"
+        ).capabilities.exact  # simple rules may take steps that are not allowed
+        return
     assert result.valid, result.violations
     assert result.objective.value is not None
     assert result.objective.value >= best - 1e-9 * max(1.0, abs(best))

@@ -54,6 +54,7 @@ def group(
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     opt.require_free(picture, force=force, suffixes=PICTURES)
     instance = _load(files, format, select, platform, option, set_)
+    opt.parse_solvers(solver, "grouping")
     undecided = objective is None and not limit and instance.objective in ("latency", "variety")
     if front or (undecided and not _has_candidates(instance) and not _limits(instance)):
         if objective is not None or limit:
@@ -207,7 +208,7 @@ def _front(
     from dnnplan.instances.validation import ensure_valid
     from dnnplan.solvers.grouping.front import crossing_point, pareto_front_of
 
-    instance = replace(instance, objective="variety", limits=Limits())
+    given, instance = instance, replace(instance, objective="variety", limits=Limits())
     ensure_valid(instance)
     problem = grouping_problem(instance)
     points = pareto_front_of(problem, first=by, second="variety", time_limit=time_limit)
@@ -215,7 +216,8 @@ def _front(
     if output is not None:
         from dnnplan.instances.files import write_plan
 
-        write_plan(problem.plan(problem.judge(chosen.groups)), output, overwrite=force)
+        plan = problem.plan(problem.judge(chosen.groups))
+        write_plan(replace(plan, instance=given.hash()), output, overwrite=force)
     if picture is not None:
         from dnnplan.reports.trade_off_figure import write_trade_off
 

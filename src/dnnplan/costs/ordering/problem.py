@@ -171,7 +171,7 @@ def expectation(problem: OrderingProblem, order: Sequence[int]) -> float:
     known = problem.scenarios
     assert known is not None
     total, ends = 0.0, []
-    for runs, chance in zip(known.runs, known.probability, strict=True):
+    for runs, chance in zip(known.runs, known.probability.tolist(), strict=True):
         active = [task for task in order if runs[task]]
         if not active:
             continue
