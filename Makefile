@@ -1,5 +1,6 @@
 # The two commands of the README, from a bare clone with python3 and make: `make demo` and `make test`.
 #
+#   make demo-tasks                                             ten tasks on a microcontroller: share, then order
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
@@ -16,7 +17,7 @@ MAPPING := real-networks energy memory device-placement h2h saga auckland hetero
 
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
-.PHONY: demo test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks clean
+.PHONY: demo demo-tasks test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,6 +36,9 @@ venv: $(VENV)/.dev
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo --output demo-output
+
+demo-tasks: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.demo_tasks --output demo-output
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ class Case:
     solver: str
     time_limit: float
     objective: str = ""
-    limits: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Job(Record, kw_only=True):
     instance: Instance | None = None
     solver: str = ""
     objective: str = ""
-    limits: dict[str, float] = {}
+    limits: dict[str, int | float] = {}
     time_limit: float | None = None
     seed: int = 0
     workers: int = 1

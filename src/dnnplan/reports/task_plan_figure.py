@@ -172,7 +172,7 @@ def write_affinity(instance: Instance, path: str | Path, *, overwrite: bool = Fa
 def _draw_affinity(affinity: np.ndarray, names: list[str], points: list[str]) -> Any:
     from matplotlib.figure import Figure
 
-    columns = min(3, len(affinity))
+    columns = 2 if len(affinity) == 4 else min(3, len(affinity))
     rows = -(-len(affinity) // columns)
     side = max(2.6, 0.34 * len(names))
     figure = Figure(figsize=(columns * side + 1.2, rows * side + 0.4), layout="constrained")
