@@ -99,6 +99,7 @@ ORDERING: dict[str, str] = {
     "nearest_neighbour": "dnnplan.solvers.ordering.constructive:NearestNeighbour",
     "insertion": "dnnplan.solvers.ordering.constructive:Insertion",
     "local_search": "dnnplan.solvers.ordering.local_search:LocalSearch",
+    "genetic": "dnnplan.solvers.ordering.genetic:Genetic",
     "depth_first": "dnnplan.solvers.ordering.depth_first:DepthFirst",
     "dynamic": "dnnplan.solvers.ordering.dynamic:DynamicProgramming",
     "relax_and_search": "dnnplan.solvers.ordering.relax_and_search:RelaxAndSearch",

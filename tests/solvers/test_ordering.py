@@ -11,12 +11,21 @@ import pytest
 
 import dnnplan
 from dnnplan.costs.ordering.problem import ordering_problem
-from dnnplan.instances import Result, UnsupportedError
+from dnnplan.instances import Instance, Ordering, Precedence, Result, Task, UnsupportedError
 from dnnplan.instances.conditions import with_conditions
 from dnnplan.instances.files import read_instance
 from dnnplan.instances.sections import Condition
 from dnnplan.solvers import get_solver, solver_names
 from dnnplan.solvers.ordering.depth_first import depth_first_order, is_optimal
+from dnnplan.solvers.ordering.genetic import (
+    Parameters,
+    chances,
+    mutate,
+    next_generation,
+    random_orders,
+    sorted_anew,
+    sums_of_steps,
+)
 from dnnplan.solvers.ordering.local_search import net_of, new_walk
 from dnnplan.solvers.ordering.sequences import paths
 from dnnplan.solvers.ordering.tool_search import desk_of, shop_of
@@ -142,3 +151,120 @@ def _topological(problem) -> list[int]:
     from dnnplan.solvers.ordering.depth_first import repaired
 
     return repaired(problem, list(range(problem.n)))
+
+
+def _many_tasks(n: int, seed: int) -> Instance:
+    """Random costs of steps, and precedences from tasks to some of the later ones in a hidden order."""
+    rng = np.random.default_rng(seed)
+    names = [f"t{k}" for k in range(n)]
+    hidden = rng.permutation(n)
+    pairs = [(a, b) for k, a in enumerate(hidden) for b in hidden[k + 1 :] if rng.random() < 3 / n]
+    return Instance(
+        objective="switching",
+        tasks=tuple(Task(name=name, model="net") for name in names),
+        precedences=tuple(Precedence(before=names[a], after=names[b]) for a, b in pairs),
+        ordering=Ordering(switch=tuple(tuple(row) for row in rng.integers(1, 100, (n, n)).tolist())),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_genetic_children_keep_precedences_and_the_rest_of_their_parent(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = ordering_problem(_many_tasks(12, seed))
+    orders = random_orders(problem, 60, rng)
+    begin, end = np.sort(rng.integers(problem.n + 1, size=(2, 60)), axis=0)
+    places = np.arange(problem.n)
+    rest = (places < begin[:, None]) | (places >= end[:, None])
+    children = sorted_anew(problem, orders, begin, end, rng)
+    assert (children[rest] == orders[rest]).all()
+    assert (children != orders).any()
+    mutants = children.copy()
+    mutate(problem, mutants, 1.0, rng)
+    assert set((mutants != children).sum(axis=1).tolist()) == {0, 2}
+    young = next_generation(problem, orders, sums_of_steps(problem, orders), Parameters(), rng)
+    for row in (*orders.tolist(), *children.tolist(), *mutants.tolist(), *young.tolist()):
+        assert sorted(row) == list(range(problem.n))
+        assert problem.keeps(row)
+
+
+def test_genetic_draws_each_free_task_with_the_same_chance() -> None:
+    """Tasks 0 before 1, and 2: half of all orders begin with 2, the others go on with 1 or 2 alike."""
+    names = "abc"
+    instance = Instance(
+        objective="switching",
+        tasks=tuple(Task(name=name, model="net") for name in names),
+        precedences=(Precedence(before="a", after="b"),),
+        ordering=Ordering(switch=((0, 1, 1), (1, 0, 1), (1, 1, 0))),
+    )
+    orders = random_orders(ordering_problem(instance), 20_000, np.random.default_rng(1))
+    found, counts = np.unique(orders, axis=0, return_counts=True)
+    assert found.tolist() == [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
+    assert counts / 20_000 == pytest.approx([0.25, 0.25, 0.5], abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["open", "closed", "graph"])
+def test_genetic_sums_of_steps_are_the_costs_of_the_view(kind: str) -> None:
+    for seed in range(10):
+        problem = ordering_problem(random_order_instance(seed, kind))
+        orders = random_orders(problem, 20, np.random.default_rng(seed))
+        costs = [problem.cost(order) for order in orders.tolist()]
+        assert sums_of_steps(problem, orders).tolist() == pytest.approx(costs, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        ([1.0, 2.0, np.inf, 4.0], [4 / 7, 2 / 7, 0, 1 / 7]),
+        ([np.inf, np.inf], [0.5, 0.5]),
+        ([0.0, 0.0, np.inf], [0.5, 0.5, 0]),
+        ([-3.0, 1.0], [0.75, 0.25]),
+    ],
+)
+def test_genetic_chances_of_selection(costs: list[float], expected: list[float]) -> None:
+    assert chances(np.array(costs)) == pytest.approx(expected)
+
+
+def test_genetic_same_seed_same_answer_and_the_last_generation_ends_it() -> None:
+    instance = _many_tasks(15, 3)
+    runs = [
+        dnnplan.solve(instance, "genetic", problem="ordering", seed=seed, time_limit=60) for seed in (5, 5, 6)
+    ]
+    assert all(run.valid and run.stop_reason == "exhausted" for run in runs)
+    assert runs[0].plan == runs[1].plan
+    assert [v for _, v, _ in runs[0].history] == [v for _, v, _ in runs[1].history]
+    assert [v for _, v, _ in runs[0].history] != [v for _, v, _ in runs[2].history]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_genetic_reaches_the_optimum_of_small_instances(kind: str) -> None:
+    """From most seeds; 40 generations are enough."""
+    reached = []
+    for seed in range(6):
+        instance = random_order_instance(seed, kind)
+        result = dnnplan.solve(
+            instance, "genetic", problem="ordering", seed=seed, work_limit=0.2, time_limit=20
+        )
+        best = best_by_trying(instance)
+        value = np.inf if result.objective.value is None else result.objective.value
+        reached.append(value == best or value <= best + 1e-9 * abs(best))
+    assert sum(reached) >= 5
+
+
+@pytest.mark.parametrize("limit", ["time_limit", "work_limit"])
+def test_genetic_ends_at_its_limits(limit: str) -> None:
+    result = dnnplan.solve(_many_tasks(60, 1), "genetic", problem="ordering", **{limit: 0.1})
+    assert result.valid
+    assert result.stop_reason == limit
+    assert result.runtime < 5
+
+
+def test_genetic_asks_for_the_limits_between_costs_that_take_long() -> None:
+    asked = []
+    result = dnnplan.solve(
+        random_order_instance(1, "tools"),
+        "genetic",
+        problem="ordering",
+        stop=lambda: asked.append(1) is None and len(asked) > 3,
+    )
+    assert result.valid
+    assert result.stop_reason == "interrupted"
