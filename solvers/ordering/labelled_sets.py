@@ -56,6 +56,7 @@ def search_sets(
     *,
     most_states: int,
     width: int | None = None,
+    sieve: Callable[[IntArray], FloatArray | None] | None = None,
     over: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """The cheapest path along some arcs that costs at most the ceiling, layer by layer of feasible sets.
@@ -77,6 +78,8 @@ def search_sets(
     width
         Keep that many labels of each layer, those of least bound: a beam search, which proves nothing if labels were
         dropped.
+    sieve
+        Given the paths of the labels of a layer, (S, p), bounds on what they can lead to; None: it has none.
     """
     tail, head, reduced = arcs
     net = _arcs_of(form, before, tail, head, reduced)
@@ -98,6 +101,14 @@ def search_sets(
         if width is not None and len(grown.last) > width:
             values = grown.cost + grown.gain + net.rest[place, grown.last]
             grown, whole = _chosen(grown, np.sort(np.argpartition(values, width)[:width])), False
+        bounds = sieve(_paths(trail, grown)) if sieve is not None else None
+        if bounds is not None:
+            kept = bounds <= ceiling
+            least = max(least, float(bounds.min())) if whole else least
+            grown = _chosen(grown, np.flatnonzero(kept))
+            if not len(grown.last):
+                bound = ceiling if whole else least
+                return Outcome(complete=whole, bound=bound, path=None, cost=math.inf, states=states)
         trail.append((grown.last.astype(np.int16), grown.parent.astype(np.int32)))
         layer = grown
     cost = float(layer.cost[0])
@@ -179,6 +190,16 @@ def _grow(
 def _table(room: int) -> IntArray:
     size = 1 << (2 * room - 1).bit_length()
     return np.full(size, FREE, dtype=np.int64)
+
+
+def _paths(trail: list[tuple[IntArray, IntArray]], layer: Layer) -> IntArray:
+    """(S, p) the cheapest path of each label."""
+    path, state = [layer.last], layer.parent
+    for last, parent in reversed(trail):
+        path.append(last[state].astype(np.int64))
+        state = parent[state]
+    path.append(np.zeros(len(layer.last), dtype=np.int64))
+    return np.stack(path[::-1], axis=1)
 
 
 def _trace(trail: list[tuple[IntArray, IntArray]]) -> IntArray:

@@ -14,6 +14,7 @@ from dnnplan.formulations.ordering.bounds.relaxation import Relaxation, Relaxed
 from dnnplan.instances import UnsupportedError
 from dnnplan.solvers.ordering.labelled_sets import Outcome, search_sets
 from dnnplan.solvers.ordering.local_search import improve_order, propose_orders
+from dnnplan.solvers.ordering.sieve import Sieve
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 
@@ -132,6 +133,7 @@ def _search_sets(
         found.duals,
         ceiling,
         most_states=MOST_STATES,
+        sieve=Sieve(relaxation, found.allowed, ceiling, left),
         over=lambda: left() <= 0,
     )
 
