@@ -7,14 +7,14 @@ from typing import Any, TypeAlias
 
 Linear: TypeAlias = Any
 Terms: TypeAlias = list[tuple[float, Linear]]
-"""(coefficient >= 0, integer variable >= 0) pairs."""
+"""(coefficient, integer variable >= 0) pairs."""
 RESOLUTION = 2.0**50
 """Integer steps in the largest sum that an objective can reach; CP-SAT wants sums below 2^63."""
 
 
 def largest_sum(terms: Terms) -> float:
-    """What a sum reaches if every variable does."""
-    return sum(factor * int(list(item.proto.domain)[-1]) for factor, item in terms)
+    """What a sum reaches, up or down, if every variable does."""
+    return sum(abs(factor) * int(list(item.proto.domain)[-1]) for factor, item in terms)
 
 
 def unit_of(terms: Terms, steps: float = RESOLUTION) -> float:
@@ -37,4 +37,5 @@ def keep_at_most(model: Any, terms: Terms, limit: float, steps: float = RESOLUTI
     """Sum of the terms <= limit, with a step to spare where coefficients have been rounded."""
     unit = unit_of(terms, steps)
     spare = 0 if unit == 1.0 else 1
-    model.add(rounded(terms, unit) <= math.floor(limit / unit * (1 + 1e-9)) + spare)
+    steps_left = (limit + 1e-9 * abs(limit)) / unit
+    model.add(rounded(terms, unit) <= math.floor(steps_left) + spare)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from dnnplan.costs.ordering.problem import OrderingProblem
+from dnnplan.formulations.grouping.measures import limits_of
 from dnnplan.instances import UnsupportedError
 
 MOST_SCENARIOS = 64
@@ -82,6 +84,17 @@ def require_alike(problem: OrderingProblem) -> None:
         raise UnsupportedError(
             f"{problem.n} tasks x {len(tools.bytes)} tools, expected at most {MOST_CELLS} pairs"
         )
+
+
+def most_cost(problem: OrderingProblem) -> float:
+    """What an order may cost at most, with the tolerance of `check`; infinite without a limit.
+
+    All limits are on the one cost, whatever name of it they or the objective have.
+    """
+    limits = limits_of(problem)
+    return min(
+        (limit / math.fsum(weight for _, weight in terms) for terms, limit in limits), default=math.inf
+    )
 
 
 def slots_of(problem: OrderingProblem) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from dnnplan.costs.ordering.problem import OrderingProblem
+from dnnplan.costs.routes import IntArray
 from dnnplan.formulations.ordering.bounds.assignment import assignment_bound
 from dnnplan.formulations.ordering.bounds.path_form import PathForm, path_forms, relaxed_form
 from dnnplan.formulations.ordering.bounds.relaxation import Relaxation, Relaxed
@@ -21,6 +23,10 @@ from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 MOST_STATES = 20_000_000
 RELAX_SHARE, FIRST_SHARE = 0.6, 0.25
 """Of the time for a form: the relaxation; of the whole time: local search before anything is proven."""
+STARTS, RESTART_SHARE = 4, 0.02
+"""Starts of the relaxation, and the share of the time that the first ones may have taken for another one."""
+BEAMS, BEAM_SHARE = (100, 1_000, 10_000), 0.05
+"""Widths of the beam searches before the whole search, and the share of the time that each may take."""
 MOST_FORMS = 40
 """First tasks of a closed order that are looked at one by one; with more of them nothing is proven here."""
 
@@ -89,53 +95,88 @@ def _prove_form(
     def left() -> float:
         return 0.0 if search.finished() else min(until - search.seconds, search.remaining)
 
-    value = math.inf if search.value is None else search.value / problem.weight
-    _, step = form.grid
-    # Only what is better by a whole step of the costs is of interest.
-    ceiling = value - form.constant - (0.5 * step if step else 1e-9 * abs(value))
+    def known() -> float:
+        return math.inf if search.value is None else search.value / problem.weight
+
     path = None
-    if search.best is not None and math.isfinite(value):
+    if search.best is not None and math.isfinite(known()):
         path = form.path(search.best.decisions)
-    relaxation = Relaxation(form, path)
-    began = left()
-    found = relaxation.tighten(
-        np.ones(len(relaxation.cost), dtype=bool), ceiling, left=lambda: left() - (1.0 - RELAX_SHARE) * began
-    )
+    relaxation, found = _relaxed(form, path, _ceiling(form, known()), left)
     if found.empty:
-        return value
+        return known()
     if found.path is not None:
         search.propose(form.order(found.path))
-    bound = form.round_up(found.duals.bound) + form.constant
-    outcome = _search_sets(form, relaxation, found, ceiling, left)
-    if outcome is None:
-        return min(bound, value)
-    if outcome.path is not None:
-        search.propose(form.order(outcome.path))
-    if outcome.complete:
-        better = outcome.cost + form.constant if outcome.path is not None else math.inf
-        return min(better, value)
-    return min(max(bound, form.round_up(outcome.bound) + form.constant), value)
+    bound = form.round_up(found.duals.bound)
+    if not math.isfinite(bound):
+        return min(bound, known())
+    sets = _Sets(form, relaxation, found)
+    for width in (*BEAMS, None):
+        began, share = left(), 1.0 if width is None else BEAM_SHARE
+        ceiling = _ceiling(form, known())
+        if began <= 0 or bound > ceiling:
+            break
+        sieve = None
+        if width is None:
+            sieve = Sieve(relaxation, found.allowed, ceiling, left, search.settings.workers)
+        outcome = sets.search(ceiling, width, sieve, lambda: left() <= (1.0 - share) * began)  # noqa: B023
+        if outcome.path is not None:
+            search.propose(form.order(outcome.path))
+        if outcome.complete:
+            return min(outcome.cost + form.constant if outcome.path is not None else math.inf, known())
+        bound = max(bound, form.round_up(outcome.bound))
+    return min(bound + form.constant, known())
 
 
-def _search_sets(
-    form: PathForm, relaxation: Relaxation, found: Relaxed, ceiling: float, left: Callable[[], float]
-) -> Outcome | None:
-    """The dynamic programme along the arcs that are left; None where there is no time for it."""
-    if left() <= 0 or not math.isfinite(found.duals.bound):
-        return None
-    arcs = np.flatnonzero(found.allowed)
-    order = np.lexsort((relaxation.head[arcs], relaxation.tail[arcs]))
-    chosen = arcs[order]
-    return search_sets(
-        form,
-        form.before,
-        (relaxation.tail[chosen], relaxation.head[chosen], found.duals.reduced[chosen]),
-        found.duals,
-        ceiling,
-        most_states=MOST_STATES,
-        sieve=Sieve(relaxation, found.allowed, ceiling, left),
-        over=lambda: left() <= 0,
-    )
+def _relaxed(
+    form: PathForm, path: IntArray | None, ceiling: float, left: Callable[[], float]
+) -> tuple[Relaxation, Relaxed]:
+    """The relaxation; from several starts where it is quick, as different duals strike out different arcs."""
+    allowed = np.ones(int(np.isfinite(form.cost).sum()), dtype=bool)
+    began, best = left(), None
+    for start in range(STARTS):
+        relaxation = Relaxation(form, path if start == 0 else None, turn=31 * start)
+        found = relaxation.tighten(allowed, ceiling, left=lambda: left() - (1.0 - RELAX_SHARE) * began)
+        if found.empty:
+            return relaxation, found
+        allowed = found.allowed
+        if best is None or found.duals.bound >= best[1].duals.bound:
+            best = relaxation, found
+        if began - left() > RESTART_SHARE * began:
+            break
+    relaxation, found = best
+    return relaxation, replace(found, allowed=allowed)
+
+
+def _ceiling(form: PathForm, value: float) -> float:
+    """What a path may cost, so that it is better than a value by a whole step of the costs."""
+    _, step = form.grid
+    return value - form.constant - (0.5 * step if step else 1e-9 * abs(value))
+
+
+class _Sets:
+    """The dynamic programme along the arcs that a relaxation leaves."""
+
+    def __init__(self, form: PathForm, relaxation: Relaxation, found: Relaxed) -> None:
+        arcs = np.flatnonzero(found.allowed)
+        chosen = arcs[np.lexsort((relaxation.head[arcs], relaxation.tail[arcs]))]
+        self.form, self.duals = form, found.duals
+        self.arcs = relaxation.tail[chosen], relaxation.head[chosen], found.duals.reduced[chosen]
+
+    def search(
+        self, ceiling: float, width: int | None, sieve: Sieve | None, over: Callable[[], bool]
+    ) -> Outcome:
+        """See `search_sets`."""
+        return search_sets(
+            self.form,
+            self.form.before,
+            self.arcs,
+            self.duals,
+            ceiling,
+            most_states=MOST_STATES,
+            width=width,
+            sieve=sieve,
+            over=over,
+        )
 
 
 def _left(search: TaskSearch[OrderingProblem]) -> float:

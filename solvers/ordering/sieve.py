@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,8 +18,8 @@ SHARE, FIRST_GUESS = 0.2, 5e-3
 """Of the time that is left for one layer, and seconds for one label before any was tried."""
 ROUNDS, LEAST_VIOLATION, MOST_CUTS = 2, 0.05, 20
 """Rounds of separation for one label, the smallest violation that counts, and cuts a round."""
-MOST_EXTRA = 400
-"""Cuts beyond those of the root from which idle ones are dropped."""
+MOST_EXTRA, MOST_IDLE = 200, 30
+"""Cuts beyond those of the root from which those are dropped that had no dual in that many programmes."""
 SETTLE = 20
 """Labels after which the measured time for one replaces the guess."""
 
@@ -42,13 +43,21 @@ class Sieve:
         Paths that cost more are of no interest.
     left
         Seconds that are left.
+    workers
+        Threads, each with a programme of its own.
     """
 
     def __init__(
-        self, relaxation: Relaxation, allowed: BoolArray, ceiling: float, left: Callable[[], float]
+        self,
+        relaxation: Relaxation,
+        allowed: BoolArray,
+        ceiling: float,
+        left: Callable[[], float],
+        workers: int = 1,
     ) -> None:
         self.relaxation, self.allowed, self.ceiling, self.left = relaxation, allowed, ceiling, left
-        self.root_cuts = len(relaxation.cuts)
+        self.workers = workers
+        self.team: list[_Bounder] = []
         self.tried, self.spent = 0, 0.0
 
     def __call__(self, paths: IntArray) -> FloatArray | None:
@@ -59,19 +68,39 @@ class Sieve:
         paths
             (S, p) nodes of a cheapest path of each label, from the first node on.
         """
-        count = len(paths)
+        count, began = len(paths), self.left()
         each = self.spent / self.tried if self.tried >= SETTLE else FIRST_GUESS
-        if count < FEWEST or count * each > SHARE * self.left():
+        if count < FEWEST or count * each > SHARE * began:
             return None
-        found = np.full(count, -math.inf)
-        began = self.left()
+        while len(self.team) < self.workers:
+            programme = self.relaxation if not self.team else self.relaxation.copy()
+            self.team.append(_Bounder(programme, self.allowed, self.ceiling, self.left))
         # Neighbours share most of their paths, so that one programme is a good start for the next.
-        for s in np.lexsort(paths.T[::-1]).tolist():
-            if self.left() <= 0:
-                return None
-            found[s] = self._bound(paths[s])
+        order = np.array_split(np.lexsort(paths.T[::-1]), len(self.team))
+        found = np.full(count, -math.inf)
+        with ThreadPoolExecutor(len(self.team)) as pool:
+            for part, bounds in zip(
+                order, pool.map(_Bounder.bounds, self.team, [paths[part] for part in order]), strict=True
+            ):
+                found[part] = bounds
+        if self.left() <= 0:
+            return None
         self.tried, self.spent = self.tried + count, self.spent + began - self.left()
         return found
+
+
+class _Bounder:
+    """One thread's programme."""
+
+    def __init__(
+        self, relaxation: Relaxation, allowed: BoolArray, ceiling: float, left: Callable[[], float]
+    ) -> None:
+        self.relaxation, self.allowed, self.ceiling, self.left = relaxation, allowed, ceiling, left
+        self.root_cuts = len(relaxation.cuts)
+
+    def bounds(self, paths: IntArray) -> list[float]:
+        """The bound of each path; without time those that are left have none."""
+        return [self._bound(path) if self.left() > 0 else -math.inf for path in paths]
 
     def _bound(self, path: IntArray) -> float:
         allowed = self._leftover(path)
@@ -80,10 +109,12 @@ class Sieve:
         for turn in range(ROUNDS + 1):
             status = self.relaxation.solve(max(self.left(), 0.01), self.ceiling)
             if status == "infeasible":
+                # The word of the back end alone does not count.
+                if self.relaxation.proves_empty(allowed):
+                    return math.inf
                 missing = np.flatnonzero(allowed & (self.relaxation.column < 0))
                 if not len(missing):
-                    # Duals prove what is above the ceiling; the word of the back end alone does not count.
-                    return math.inf if self._no_path(allowed) else bound
+                    return bound
                 self.relaxation.add_columns(missing)
                 self.relaxation.restrict(allowed)
                 continue
@@ -95,7 +126,7 @@ class Sieve:
             if turn == ROUNDS or not self.relaxation.separate(LEAST_VIOLATION, MOST_CUTS):
                 break
         if len(self.relaxation.cuts) > self.root_cuts + MOST_EXTRA:
-            self.relaxation.drop_cuts()
+            self.relaxation.drop_cuts(idle=MOST_IDLE)
         return bound
 
     def _leftover(self, path: IntArray) -> BoolArray:
@@ -107,10 +138,3 @@ class Sieve:
         on_path[path] = True
         fixed = follow[relaxation.tail]
         return self.allowed & np.where(fixed >= 0, fixed == relaxation.head, ~on_path[relaxation.head])
-
-    def _no_path(self, allowed: BoolArray) -> bool:
-        """Whether some node cannot be left or entered at all: infeasible beyond doubt."""
-        size = self.relaxation.form.size
-        left = np.bincount(self.relaxation.tail[allowed], minlength=size)
-        entered = np.bincount(self.relaxation.head[allowed], minlength=size)
-        return bool((left[:-1] == 0).any() or (entered[1:] == 0).any())

@@ -10,6 +10,8 @@ import numpy as np
 
 from dnnplan.costs.ordering.problem import OrderingProblem
 from dnnplan.costs.ordering.tools import Tools
+from dnnplan.formulations.ordering.bounds.assignment import assignment_bound
+from dnnplan.formulations.ordering.bounds.path_form import relaxed_form
 from dnnplan.instances import UnsupportedError
 from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.ordering.constructive import nearest_orders
@@ -66,7 +68,11 @@ def solve_tools(problem: OrderingProblem, search: TaskSearch[OrderingProblem]) -
         search.propose(repaired(problem, depth_first_order(problem)))
     for order in nearest_orders(problem):
         search.propose(order)
-    search.improve_bound(tool_bound(problem) * problem.weight, "loads that no order avoids")
+    bound = step_bound(problem) + tool_bound(problem)
+    if bound == math.inf:
+        search.infeasible = "no order keeps all precedences and takes allowed steps only"
+        return
+    search.improve_bound(bound * problem.weight, "steps and loads that no order avoids")
     if search.finished():
         return
     if problem.n <= ALL_TASKS:
@@ -148,8 +154,15 @@ def desk_of(problem: OrderingProblem, seed: int) -> Desk:
     return Desk(after, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), random)
 
 
+def step_bound(problem: OrderingProblem) -> float:
+    """What the steps of every order cost at least, loads left out: an assignment; infinite if no order is allowed."""
+    if problem.n == 0 or not (problem.switch.any() or problem.close.any() or problem.first.any()):
+        return 0.0
+    return assignment_bound(relaxed_form(problem))
+
+
 def tool_bound(problem: OrderingProblem) -> float:
-    """What every order costs at least: each tool that is needed is loaded once, but for what a warm memory holds.
+    """What every order loads at least: each tool that is needed is loaded once, but for what a warm memory holds.
 
     Warm: memory holds at the start what fits beside a first task; what is spared is at most the dearest loads that
     fit into the largest memory of any task (by cost per room, a fraction of the last one counts whole). Between any

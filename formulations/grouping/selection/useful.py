@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from dnnplan.costs.objectives import TOLERANCE
+from dnnplan.costs.judged import loosened
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.costs.sharing.selection import SelectionProblem
 
@@ -29,6 +30,8 @@ class Useful:
         Largest number of them.
     least
         (n,) least score of each task; infinite where no candidate serves it.
+    worst
+        Largest sum of scores, by a limit on the loss, with the tolerance of the cost model; infinite without one.
     """
 
     candidates: IntArray
@@ -37,18 +40,21 @@ class Useful:
     room: float
     most: int
     least: FloatArray
+    worst: float
 
     def usable(self, value: float | None) -> np.ndarray:
-        """(m', n) whether a task may take a candidate in a choice of at most this value (None: any).
+        """(m', n) whether a task may take a candidate in a choice of at most this value (None: any that is allowed).
 
         All other tasks take at least their least scores.
         """
         finite = np.isfinite(self.score)
-        if value is None:
-            return finite
-        extra = self.score - self.least
+        most = self.worst if value is None else min(value, self.worst)
+        return finite if math.isinf(most) else finite & (self.score - self.least <= self.above_least(most))
+
+    def above_least(self, value: float) -> float:
+        """A value less the least scores of all tasks, rounded up."""
         slack = 1e-9 * (abs(value) + float(np.abs(self.least).sum()))
-        return finite & (extra <= value - float(self.least.sum()) + slack)
+        return value - float(self.least.sum()) + slack
 
 
 def useful(problem: SelectionProblem) -> Useful:
@@ -56,7 +62,7 @@ def useful(problem: SelectionProblem) -> Useful:
 
     O(m^2 n).
     """
-    room = problem.budget + TOLERANCE * abs(problem.budget) + 1e-12
+    room = loosened(problem.budget)
     kept = np.flatnonzero(problem.cost <= room)
     score, cost = problem.score[kept], problem.cost[kept]
     alive = np.ones(len(kept), dtype=bool)
@@ -66,4 +72,12 @@ def useful(problem: SelectionProblem) -> Useful:
         alive[c] = not better.any()
     score, cost = score[alive], cost[alive]
     least = score.min(axis=0, initial=np.inf) if len(score) else np.full(problem.n, np.inf)
-    return Useful(candidates=kept[alive], score=score, cost=cost, room=room, most=problem.most, least=least)
+    return Useful(
+        candidates=kept[alive],
+        score=score,
+        cost=cost,
+        room=room,
+        most=problem.most,
+        least=least,
+        worst=loosened(problem.limits.get("loss", math.inf)),
+    )

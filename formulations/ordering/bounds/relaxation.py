@@ -76,10 +76,12 @@ class Relaxation:
         Paths and their costs.
     path
         (N,) a known path; its arcs are in the first programme.
+    turn
+        Where the separation begins: other cuts are found first, and other arcs struck out.
     """
 
-    def __init__(self, form: PathForm, path: IntArray | None = None) -> None:
-        self.form = form
+    def __init__(self, form: PathForm, path: IntArray | None = None, turn: int = 0) -> None:
+        self.form, self.turn = form, turn
         self.tail, self.head = (a.astype(np.int64) for a in np.nonzero(np.isfinite(form.cost)))
         self.cost = form.cost[self.tail, self.head]
         self.number = np.full((form.size, form.size), -1, dtype=np.int64)
@@ -92,6 +94,15 @@ class Relaxation:
         self.scale = float(np.abs(self.cost).mean()) if len(self.cost) else 1.0
         self.highs = _new_highs(form.size)
         self.add_columns(self._first_arcs(path))
+
+    def copy(self) -> Relaxation:
+        """The same columns and cuts in a programme of its own, for another thread."""
+        other = Relaxation(self.form, turn=self.turn)
+        known = other.column >= 0
+        other.add_columns(self.arcs[~known[self.arcs]])
+        if len(self.cuts):
+            other.add_cuts(self.cuts)
+        return other
 
     def _first_arcs(self, path: IntArray | None) -> IntArray:
         wanted = np.zeros_like(self.form.before)
@@ -136,14 +147,14 @@ class Relaxation:
         self.cuts = self.cuts.joined(cuts)
         self.idle = np.concatenate([self.idle, np.zeros(len(cuts), dtype=np.int64)])
 
-    def drop_cuts(self) -> None:
-        """Take out cuts that have had no dual for long; the basis of the rest stays, since their slacks are basic."""
+    def drop_cuts(self, idle: int = MOST_IDLE) -> None:
+        """Take out cuts without a dual in that many programmes; the basis stays, since their slacks are basic."""
         import highspy
 
         basis = self.highs.getBasis()
         status = list(basis.row_status)
         slack = np.array([s == highspy.HighsBasisStatus.kBasic for s in status[self.degrees :]], dtype=bool)
-        drop = (self.idle > MOST_IDLE) & slack
+        drop = (self.idle > idle) & slack
         if drop.sum() < PURGED_ROWS:
             return
         rows = (self.degrees + np.flatnonzero(drop)).astype(np.int32)
@@ -183,15 +194,35 @@ class Relaxation:
         For any u on degrees and any v >= 0 on cuts, with reduced costs ``c - u A - v B`` (Neumaier and Shcherbina
         2004): ``c x >= u 1 + v 1 + sum over allowed arcs of min(reduced cost, 0)``, as degrees make 0 <= x <= 1.
         """
-        degrees, n = self.duals[: self.degrees], self.form.size
-        prices = np.maximum(self.duals[self.degrees :], 0.0)
-        active = prices > 0
-        charged = (self.cuts.tails[active].T * prices[active]) @ self.cuts.heads[active].astype(np.float64)
-        reduced = self.cost - degrees[self.tail] - degrees[n - 2 + self.head] - charged[self.tail, self.head]
-        total = math.fsum(self.duals[: self.degrees].tolist()) + math.fsum(prices.tolist())
-        lost = SAFETY * (abs(total) + float(np.abs(degrees).max(initial=0.0)) + float(prices.sum()))
+        total, priced, lost = self._priced(self.duals)
+        reduced = self.cost - priced
         below = float(np.minimum(reduced[allowed], 0.0).sum())
         return Duals(bound=total + below - lost, reduced=np.maximum(reduced, 0.0)), reduced
+
+    def _priced(self, duals: FloatArray) -> tuple[float, FloatArray, float]:
+        """What all rows are worth at some duals, what each arc uses of it, and how wrong the sums may be."""
+        degrees, n = duals[: self.degrees], self.form.size
+        prices = np.maximum(duals[self.degrees :], 0.0)
+        active = prices > 0
+        charged = (self.cuts.tails[active].T * prices[active]) @ self.cuts.heads[active].astype(np.float64)
+        total = math.fsum(degrees.tolist()) + math.fsum(prices.tolist())
+        lost = SAFETY * (abs(total) + float(np.abs(degrees).max(initial=0.0)) + float(prices.sum()))
+        return total, degrees[self.tail] + degrees[n - 2 + self.head] + charged[self.tail, self.head], lost
+
+    def proves_empty(self, allowed: BoolArray) -> bool:
+        """Whether a ray of an infeasible programme shows that no path has allowed arcs only (Farkas).
+
+        For a ray (u, v), v >= 0 on cuts: every path uses as much as all rows are worth, ``u 1 + v 1``, or more; none
+        does if even all allowed arcs that use anything use less.
+        """
+        _, found, ray = self.highs.getDualRay()
+        if not found:
+            return False
+        for duals in (np.array(ray), -np.array(ray)):
+            total, priced, lost = self._priced(duals)
+            if total - float(np.maximum(priced[allowed], 0.0).sum()) > lost:
+                return True
+        return False
 
     def separate(self, least: float, most: int) -> int:
         """Add cuts that the last values violate; how many."""
@@ -204,7 +235,7 @@ class Relaxation:
             self.values[used],
             least=least,
             most=most,
-            turn=7 * self.solved,
+            turn=self.turn + 7 * self.solved,
         )
         if len(cuts):
             self.add_cuts(cuts)

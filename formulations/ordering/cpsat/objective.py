@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from dnnplan.formulations.integer_sums import Terms, keep_at_most, rounded, unit_of
 from dnnplan.formulations.ordering.cpsat.variables import Variables
+from dnnplan.formulations.ordering.rules import most_cost
 
 
 def set_objective(v: Variables) -> None:
     """Minimise the expected cost of a period; keep a limit on it."""
     terms = cost_of(v)
-    for name, limit in v.problem.limits.items():
-        if name == v.problem.name:
-            keep_at_most(v.model, terms, limit)
+    limit = most_cost(v.problem)
+    if math.isfinite(limit) and terms:
+        keep_at_most(v.model, terms, limit)
     terms = [(v.problem.weight * factor, item) for factor, item in terms]
-    v.unit = unit_of([(abs(factor), item) for factor, item in terms])
+    v.unit = unit_of(terms)
     v.model.minimize(rounded(terms, v.unit))
 
 

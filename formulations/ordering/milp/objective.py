@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 from dnnplan.formulations.linear_sums import Terms, keep_at_most, largest_sum, scaled, unit_of
 from dnnplan.formulations.ordering.milp.variables import Variables
+from dnnplan.formulations.ordering.rules import most_cost
 
 
 def set_objective(v: Variables) -> None:
     """Minimise the expected cost of a period; keep a limit on it."""
     terms = cost_of(v)
-    for name, limit in v.problem.limits.items():
-        if name == v.problem.name:
-            keep_at_most(v.model, terms, limit)
+    limit = most_cost(v.problem)
+    if math.isfinite(limit) and terms:
+        keep_at_most(v.model, terms, limit)
     terms = [(v.problem.weight * factor, item) for factor, item in terms]
     v.never_negative = all(factor >= 0 for factor, _ in terms)
     v.unit = unit_of(terms)

@@ -30,5 +30,6 @@ def build(
     constraints.only_chosen_ones_are_taken(v)
     constraints.budget_is_kept(v)
     constraints.few_are_chosen(v)
+    constraints.loss_is_kept(v)
     {"score": minimise, "cost": minimise_cost, "number": minimise_number}[objective](v)
     return v

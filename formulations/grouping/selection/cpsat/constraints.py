@@ -5,6 +5,9 @@ Symbols: candidates c; tasks t; chosen(c) = 1: c is there; takes(t,c) = 1: t tak
 
 from __future__ import annotations
 
+import math
+
+from dnnplan.formulations.grouping.selection.cpsat.objective import excess
 from dnnplan.formulations.grouping.selection.cpsat.variables import Variables
 from dnnplan.formulations.integer_sums import keep_at_most
 
@@ -46,3 +49,13 @@ def few_are_chosen(v: Variables) -> None:
     """Sum over c of chosen(c) <= most (Fifty et al. 2021, section 3)."""
     if v.candidates.most < len(v.chosen):
         v.model.add(sum(v.chosen) <= v.candidates.most)
+
+
+def loss_is_kept(v: Variables) -> None:
+    """Sum over t and c of (score(c,t) - least(t)) takes(t,c) <= limit on the loss less all least(t).
+
+    Scores are rounded down, so that no choice is lost. Without it only the objective would keep the loss small.
+    """
+    terms = excess(v)
+    if terms and math.isfinite(v.candidates.worst):
+        keep_at_most(v.model, terms, v.candidates.above_least(v.candidates.worst))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dnnplan.formulations.grouping.selection.cpsat.variables import Variables
-from dnnplan.formulations.integer_sums import rounded, unit_of
+from dnnplan.formulations.integer_sums import Terms, rounded, unit_of
 
 
 def minimise(v: Variables) -> None:
@@ -11,13 +11,18 @@ def minimise(v: Variables) -> None:
 
     Scores may be negative and of very different sizes; without the ones that no good choice has, differences are alike.
     """
+    terms = excess(v)
+    v.unit = unit_of(terms)
+    v.constant = float(v.candidates.least.sum()) if v.takes else 0.0
+    v.model.minimize(rounded(terms, v.unit))
+
+
+def excess(v: Variables) -> Terms:
+    """Sum over t and c of (score(c,t) - least(t)) takes(t,c)."""
     score, least = v.candidates.score, v.candidates.least
-    terms = [
+    return [
         (float(score[c, t] - least[t]), takes) for t, row in enumerate(v.takes) for c, takes in row.items()
     ]
-    v.unit = unit_of(terms)
-    v.constant = float(least.sum()) if v.takes else 0.0
-    v.model.minimize(rounded(terms, v.unit))
 
 
 def minimise_cost(v: Variables) -> None:

@@ -18,5 +18,6 @@ def build(candidates: Useful, value: float | None = None) -> Variables:
     constraints.only_chosen_ones_are_taken(v)
     constraints.budget_is_kept(v)
     constraints.few_are_chosen(v)
+    constraints.loss_is_kept(v)
     minimise(v)
     return v

@@ -5,8 +5,11 @@ Symbols: candidates c; tasks t; chosen(c) = 1: c is there; takes(t,c) = 1: t tak
 
 from __future__ import annotations
 
+import math
+
 import pulp
 
+from dnnplan.formulations.grouping.selection.milp.objective import excess
 from dnnplan.formulations.grouping.selection.milp.variables import Variables
 from dnnplan.formulations.linear_sums import keep_at_most
 
@@ -45,3 +48,13 @@ def few_are_chosen(v: Variables) -> None:
     """Sum over c of chosen(c) <= most (Fifty et al. 2021, section 3)."""
     if v.candidates.most < len(v.chosen):
         v.model += pulp.lpSum(v.chosen) <= v.candidates.most
+
+
+def loss_is_kept(v: Variables) -> None:
+    """Sum over t and c of (score(c,t) - least(t)) takes(t,c) <= limit on the loss less all least(t).
+
+    Without it only the objective would keep the loss small.
+    """
+    terms = [term for row in excess(v) for term in row]
+    if terms and math.isfinite(v.candidates.worst):
+        keep_at_most(v.model, terms, v.candidates.above_least(v.candidates.worst))
