@@ -168,7 +168,7 @@ def activations(tasks: Sequence[str]) -> list[list[np.ndarray]]:
     found = [[image] * len(tasks)]
 
     def weights() -> np.ndarray:
-        return rng.standard_normal((FEATURES, FEATURES)) / np.sqrt(FEATURES)
+        return np.asarray(rng.standard_normal((FEATURES, FEATURES)) / np.sqrt(FEATURES))
 
     for own in OWN:
         common, of_family = weights(), {name: weights() for name in FAMILIES}

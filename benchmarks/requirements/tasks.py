@@ -35,21 +35,35 @@ def _antler(rows: Sequence[Row]) -> list[Verdict]:
     found = f"{100 * min(more):.1f} to {100 * max(more):.1f} % on {len(more)} sets" if more else ""
     return [
         count("Antler, 18 task sets: the published total within its rounding", same, _equal(PRINTED)),
-        count(
-            "Antler, each within 100 ms, proven",
-            same,
-            lambda c: c.run.status == "optimal" and c.run.seconds <= 0.6,
-        ),
+        count("Antler, the same: proven", same, lambda c: c.run.status == "optimal"),
         Verdict(requirement=text, found=found, reached=True) if more else not_run(text),
-        *_measured(rows, "Antler: "),
+        *_measured(rows),
     ]
 
 
-def _measured(rows: Sequence[Row], prefix: str) -> list[Verdict]:
+MEASURED = {
+    "antler-seconds": "Antler, 18 task sets: at most 100 ms each from call to answer",
+    "antler-ratios": "Antler: published totals of others over our order of the published task graphs",
+    "antler-equal-variety": "Antler: task graph and order of at most the published variety, never worse",
+    "ten-tasks": "a device's day: 10 tasks with precedences, at most 5 ms from call to answer",
+}
+"""What measurements are for; others are named as they are."""
+
+
+AGREEMENT = "random small instances, all exact solvers and trying everything agree on at least 500"
+
+
+def _asked(measurement: str) -> str:
+    if measurement.startswith("agreement:"):
+        return f"{measurement.removeprefix('agreement:').rpartition('-')[0]}: {AGREEMENT}"
+    return MEASURED.get(measurement, measurement)
+
+
+def _measured(rows: Sequence[Row]) -> list[Verdict]:
     """A verdict for each measurement."""
     return [
         Verdict(
-            requirement=f"{prefix}{row.instance}",
+            requirement=_asked(row.instance),
             found=f"{row.value:.4g} {row.unit}; {row.message}" if row.value is not None else row.status,
             reached=bool(row.reached),
         )
@@ -160,5 +174,5 @@ JUDGES: dict[str, Callable[[Sequence[Row]], list[Verdict]]] = {
     "conditional": _conditional,
     "choosing": _choosing,
     "ssp": _ssp,
-    "tasks": lambda rows: _measured(rows, "Tasks: "),
+    "tasks": _measured,
 }

@@ -38,6 +38,7 @@ def cases() -> Iterator[Case | Measurement]:
                 time_limit=SECONDS,
             )
     if names():
+        yield Measurement(name="antler-seconds", module="benchmarks.task_measurements", seconds=60.0)
         yield Measurement(name="antler-ratios", module="benchmarks.task_measurements", seconds=60.0)
         yield Measurement(name="antler-equal-variety", module="benchmarks.task_measurements", seconds=600.0)
 

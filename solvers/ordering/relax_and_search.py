@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from dnnplan.formulations.ordering.bounds.assignment import assignment_bound
 from dnnplan.formulations.ordering.bounds.path_form import PathForm, path_forms, relaxed_form
 from dnnplan.formulations.ordering.bounds.relaxation import Relaxation, Relaxed
 from dnnplan.instances import UnsupportedError
-from dnnplan.solvers.ordering.labelled_sets import Outcome, search_sets
 from dnnplan.solvers.ordering.local_search import improve_order, propose_orders
 from dnnplan.solvers.ordering.sieve import Sieve
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
+
+if TYPE_CHECKING:
+    from dnnplan.solvers.ordering.labelled_sets import Outcome
 
 MOST_STATES = 20_000_000
 RELAX_SHARE, FIRST_SHARE = 0.6, 0.25
@@ -132,7 +135,8 @@ def _relaxed(
 ) -> tuple[Relaxation, Relaxed]:
     """The relaxation; from several starts where it is quick, as different duals strike out different arcs."""
     allowed = np.ones(int(np.isfinite(form.cost).sum()), dtype=bool)
-    began, best = left(), None
+    began = left()
+    best: tuple[Relaxation, Relaxed] | None = None
     for start in range(STARTS):
         relaxation = Relaxation(form, path if start == 0 else None, turn=31 * start)
         found = relaxation.tighten(allowed, ceiling, left=lambda: left() - (1.0 - RELAX_SHARE) * began)
@@ -143,12 +147,15 @@ def _relaxed(
             best = relaxation, found
         if began - left() > RESTART_SHARE * began:
             break
+    assert best is not None
     relaxation, found = best
     return relaxation, replace(found, allowed=allowed)
 
 
 def _ceiling(form: PathForm, value: float) -> float:
-    """What a path may cost, so that it is better than a value by a whole step of the costs."""
+    """What a path may cost, so that it is better than a value by a whole step of the costs; infinite without one."""
+    if math.isinf(value):
+        return value
     _, step = form.grid
     return value - form.constant - (0.5 * step if step else 1e-9 * abs(value))
 
@@ -165,7 +172,9 @@ class _Sets:
     def search(
         self, ceiling: float, width: int | None, sieve: Sieve | None, over: Callable[[], bool]
     ) -> Outcome:
-        """See `search_sets`."""
+        """See `search_sets`; compiled code is loaded only here."""
+        from dnnplan.solvers.ordering.labelled_sets import search_sets
+
         return search_sets(
             self.form,
             self.form.before,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_array
 
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.routes import FloatArray
@@ -17,6 +15,10 @@ def load_bound(problem: MappingProblem) -> Bound:
     min T, sum_d y[i,d] = 1, sum_i t[i,d] y[i,d] <= slots[d] T (Lenstra, Shmoys and Tardos 1990). Bounds max_load
     without release times in the same way.
     """
+    # Imported where it is needed: it takes half a second, and most calls never get here.
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
     rows, columns = np.nonzero(np.isfinite(problem.duration))
     if len(rows) == 0:
         return Bound(0.0, "load")
