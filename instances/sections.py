@@ -113,6 +113,10 @@ class Block(Record, kw_only=True):
     costs: dict[Name, BlockCost] = {}
 
 
+AFFINITY_ROUNDING = 1e-6
+"""How far a measured affinity may be from what it has to be: at most 1, 1 for a task and itself, symmetric."""
+
+
 class Sharing(Record, kw_only=True):
     """What tasks could share.
 

@@ -52,7 +52,8 @@ def solve(
     solver
         A name of `solver_names(problem)`.
     problem
-        ``mapping``, ``grouping``, ``ordering`` or ``joint``; None: what the objective is about.
+        ``mapping``, ``grouping``, ``selection`` (choosing networks), ``ordering`` or ``joint``; None: what the
+        objective is about.
     objective, limits
         Replace those of the instance: ``"latency"``, ``"latency=1,energy=0.2"``, ``"latency>energy"``; limits by
         name, e.g. ``{"energy": 0.5}``.

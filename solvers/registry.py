@@ -1,7 +1,8 @@
 """All solvers by name. To add one: one file, one line here; the conformance suite picks it up.
 
-Other packages register theirs under the entry point group ``dnnplan.solvers``: a name that maps to a class with
-the attributes of `Solver`.
+Other packages register theirs under an entry point group: ``dnnplan.solvers`` for mapping, ``dnnplan.solvers.PROBLEM``
+for the other problems (``dnnplan.solvers.ordering``). An entry is a name that maps to a class with the attributes of
+`Solver`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Capabilities:
     Parameters
     ----------
     problem
-        ``mapping``, ``ordering``, ``grouping``, ``serving`` or ``joint``.
+        ``mapping``, ``grouping``, ``selection``, ``ordering`` or ``joint``.
     exact
         Whether it proves optimality given time.
     objectives

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from dnnplan.costs import Decisions, Evaluation, MappingProblem, evaluate
-from dnnplan.costs.judged import Judged, TaskProblem
+from dnnplan.costs.judged import Judged, TaskProblem, broken_limits
 from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.instances import Plan, PlanError
 from dnnplan.instances.result import GAP_TOLERANCE, StopReason, relative_gap
@@ -227,3 +227,10 @@ class TaskSearch(Run[Problem, Judged]):
     def accept(self, judged: Judged) -> bool:
         """Keep a judged answer if it is feasible and better than the incumbent; True if it was kept."""
         return judged.feasible and self.keep(judged, judged.value)
+
+    def improve_bound(self, bound: float, name: str) -> bool:
+        """Report a proven lower bound; one above what the limits allow says that there is no answer."""
+        better = super().improve_bound(bound, name)
+        if better and self.best is None and self.infeasible is None:
+            self.infeasible = broken_limits(self.problem.stages[0], self.problem.limits, bound)
+        return better

@@ -51,7 +51,7 @@ def problem_of(instance: Instance) -> str:
     if names & {"loss", "affinity"}:
         return "selection"
     if names & {"variety", "task_variety", "size", "execution_cost"}:
-        return "joint" if names & {"switching", "expected"} else "grouping"
+        return "joint" if names & {"switching", "expected", "energy"} else "grouping"
     if names & {"switching", "expected"}:
         return "ordering"
     if instance.platform is None and not instance.models:
@@ -213,7 +213,7 @@ def _unit(view: TaskProblem) -> str | None:
 def nearest_limits(instance: Instance, problem: str, view: TaskProblem) -> str:
     """Which limit cannot be kept, and the nearest value that can, all other limits kept; empty if nothing is found."""
     for name in view.limits:
-        if name not in ("variety", "task_variety", "size", "execution_cost", "switching", "energy"):
+        if name not in ("variety", "task_variety", "size", "execution_cost", "switching", "energy", "loss"):
             continue
         others = replace(instance.limits, **{name: None})
         relaxed = VIEWS[problem](replace(instance, objective=name, limits=others))

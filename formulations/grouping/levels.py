@@ -10,12 +10,11 @@ from dnnplan.costs.judged import Terms
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.costs.sharing.grouping import GroupingProblem
 from dnnplan.instances import UnsupportedError
+from dnnplan.instances.sections import AFFINITY_ROUNDING
 
 MOST_WORK = 6e8
 """Pairs of sets of tasks, times numbers of groups, that are looked at (two seconds); where there are more, groups are
 told apart by size alone."""
-ROUNDING = 1e-9
-"""What an affinity may exceed 1 by."""
 PRICES = tuple(4.0**e for e in range(-4, 5))
 """Prices of a limit that are tried, times a first guess."""
 Nodes = Mapping[str, Sequence[FloatArray]]
@@ -33,7 +32,7 @@ def distances(problem: GroupingProblem) -> FloatArray:
     """
     rows, columns = np.triu_indices(problem.n, 1)
     pairs = problem.dissimilarity[:, rows, columns]
-    if not (pairs >= -ROUNDING).all():
+    if not (pairs >= -AFFINITY_ROUNDING).all():
         raise UnsupportedError("exact models of task graphs need affinities of at most 1 between all tasks")
     return np.maximum(problem.dissimilarity, 0.0)
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dnnplan.instances.sections import Block, Candidate, Matrix, Sharing
+from dnnplan.instances.sections import AFFINITY_ROUNDING, Block, Candidate, Matrix, Sharing
 from dnnplan.instances.validation.matrices import check_square
 from dnnplan.instances.validation.names import check_known
 from dnnplan.instances.wording import Report, at, first_names, show
-
-ROUNDING = 1e-6
-"""How far a measured affinity may be from what it has to be."""
 
 
 def sharing_problems(
@@ -85,10 +82,12 @@ def _affinity_fault(matrix: Matrix, i: int, j: int) -> tuple[str, str] | None:
     if value is None:
         return "null", "expected a number"
     if i == j:
-        return None if abs(value - 1) <= ROUNDING else (show(value), "expected 1 for a task and itself")
-    if value > 1 + ROUNDING:
+        return (
+            None if abs(value - 1) <= AFFINITY_ROUNDING else (show(value), "expected 1 for a task and itself")
+        )
+    if value > 1 + AFFINITY_ROUNDING:
         return show(value), "expected at most 1"
-    if i < j and mirrored is not None and abs(value - mirrored) > ROUNDING:
+    if i < j and mirrored is not None and abs(value - mirrored) > AFFINITY_ROUNDING:
         return f"{show(value)}, and {show(mirrored)} the other way round,", "expected a symmetric matrix"
     return None
 

@@ -13,6 +13,9 @@ from dnnplan.solvers.grouping.selection_subsets import rounding
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
 
+STEPS_PER_WORK = 10_000
+"""Choices looked at, each with all that one more candidate makes of it, in a unit of work."""
+
 
 class Enumeration:
     """Depth-first over candidates, in or out, with two bounds; exact (Standley et al. 2020 choose in this way).
@@ -72,6 +75,7 @@ class _Walk:
         """All choices that add candidates from `start` on to what is chosen."""
         if self.search.finished():
             return self.search.proved
+        self.search.work += 1.0 / STEPS_PER_WORK
         left = self.most - len(chosen)
         rows = start + np.flatnonzero(self.cost[start:] <= room) if left else np.zeros(0, dtype=np.int64)
         if not len(rows):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dnnplan.costs.objectives import TOLERANCE
+from dnnplan.costs.judged import loosened
 from dnnplan.costs.sharing.selection import SelectionProblem
 from dnnplan.formulations.grouping.selection.useful import useful
 from dnnplan.solvers.grouping.selection_sets import MOST_TASKS, least_by_number, mask_of, parts_of
@@ -35,9 +35,10 @@ def explain(problem: SelectionProblem) -> str:
     fewest, least = _by_sets(problem) if problem.n <= MOST_TASKS else _by_cpsat(problem)
     if fewest > problem.most:
         return f"limits.groups: {problem.most} cannot be kept; the least possible is {fewest:g}"
-    if least > problem.budget + TOLERANCE * abs(problem.budget) + 1e-12:
+    if least > loosened(problem.budget):
         return f"limits.budget: {problem.budget:g} cannot be kept; the least possible is {least:.9g}"
-    return "no choice of networks keeps all limits"
+    named = " and ".join(f"limits.{name}: {limit:g}" for name, limit in problem.limits.items())
+    return f"no choice of networks keeps {named}" + (" together" if len(problem.limits) > 1 else "")
 
 
 def _by_sets(problem: SelectionProblem) -> tuple[float, float]:
@@ -58,7 +59,7 @@ def _by_cpsat(problem: SelectionProblem) -> tuple[float, float]:
     from dnnplan.formulations.grouping.selection.cpsat import build
 
     def least(most: int, objective: str) -> float:
-        relaxed = dataclasses.replace(problem, budget=math.inf, most=most)
+        relaxed = dataclasses.replace(problem, budget=math.inf, most=most, limits={})
         v = build(useful(relaxed), objective="cost" if objective == "cost" else "number")
         solver = cp_model.CpSolver()
         solver.parameters.max_time_in_seconds = EXPLAINING_SECONDS

@@ -62,6 +62,9 @@ def solve_by_subsets(problem: SelectionProblem, search: TaskSearch[SelectionProb
     judged = problem.judge(found)
     search.accept(judged)
     search.improve_bound(judged.value - rounding(candidates) * problem.stages[0][0][1], "sets of tasks")
+    if search.best is None:
+        # The least loss is above its limit.
+        search.infeasible = explain(problem)
     return True
 
 

@@ -30,7 +30,7 @@ class GroupThenOrder:
     """
 
     summary = "the best task graph by the mean over all orders, then its best order"
-    capabilities = Capabilities(problem="joint", objectives=OBJECTIVES)
+    capabilities = Capabilities(problem="joint", bounds=True, objectives=OBJECTIVES)
 
     def run(self, problem: JointProblem, search: TaskSearch[JointProblem]) -> None:
         """One task graph and one order, or two."""

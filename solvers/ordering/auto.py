@@ -9,15 +9,17 @@ from dnnplan.solvers.ordering.conditional import solve_conditional
 from dnnplan.solvers.ordering.depth_first import depth_first_order, is_optimal
 from dnnplan.solvers.ordering.dynamic import prove_small_order
 from dnnplan.solvers.ordering.local_search import improve_order, propose_orders
-from dnnplan.solvers.ordering.relax_and_search import prove_order, quick_order_bound
+from dnnplan.solvers.ordering.relax_and_search import OrderProof, quick_order_bound
 from dnnplan.solvers.ordering.tool_search import solve_tools
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 
 DYNAMIC_TASKS = 12
 """Tasks up to which all sets are gone through at once."""
-FIRST_SECONDS, FIRST_SHARE, PROOF_SHARE = 6.0, 0.2, 0.5
-"""Local search before the first proof (its longest, and its share), and the share of what is left for the proof."""
+FIRST_SECONDS, FIRST_SHARE = 6.0, 0.2
+"""Local search before the first proof: its longest, and its share."""
+PROOF_SHARE, SEARCH_SHARE = 0.7, 0.5
+"""Of what is left: a proof, and the local search that follows it."""
 AGAIN_SECONDS = 2.0
 """Time left from which a better order is worth another proof."""
 
@@ -59,15 +61,17 @@ def _search_and_prove(problem: OrderingProblem, search: TaskSearch[OrderingProbl
     improve_order(problem, search, min(FIRST_SECONDS, FIRST_SHARE * _left(search)))
     if search.finished():
         return
-    before = search.value
-    prove_order(problem, search, PROOF_SHARE * _left(search))
-    if search.finished():
-        return
-    improve_order(problem, search, 0.8 * _left(search))
-    if not search.finished() and search.value != before and _left(search) > AGAIN_SECONDS:
-        prove_order(problem, search)
+    proof = OrderProof(problem)
+    proof.run(search, PROOF_SHARE * _left(search))
+    turn = 0
+    while not search.finished():
+        before, turn = search.value, turn + 1
+        improve_order(problem, search, SEARCH_SHARE * _left(search), turn)
+        if search.value == before or _left(search) <= AGAIN_SECONDS:
+            break
+        proof.run(search, PROOF_SHARE * _left(search))
     if not search.finished():
-        improve_order(problem, search, _left(search))
+        improve_order(problem, search, _left(search), turn + 1)
 
 
 def _left(search: TaskSearch[OrderingProblem]) -> float:

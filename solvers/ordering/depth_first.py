@@ -86,7 +86,8 @@ def starting_with(graph: TaskGraph, order: list[int], task: int) -> list[int]:
     """A depth-first order that begins with a task: its group is visited first at every branch point."""
     node = np.asarray(graph.node)
     shared = (node == node[:, task : task + 1]).sum(axis=0)
-    return sorted(order, key=lambda t: (-int(shared[t]), order.index(t)))
+    place = {t: number for number, t in enumerate(order)}
+    return sorted(order, key=lambda t: (-int(shared[t]), place[t]))
 
 
 def repaired(problem: OrderingProblem, order: list[int]) -> list[int]:

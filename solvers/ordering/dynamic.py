@@ -16,8 +16,6 @@ from dnnplan.solvers.search import TaskSearch
 
 MOST_TASKS = 20
 """2^20 sets x 20 tasks x 16 bytes are 340 MB."""
-PLAIN_SETS = 1200
-"""Feasible sets up to which plain Python is faster than waiting for compiled code."""
 OBJECTIVES = ("switching", "expected", "energy")
 
 

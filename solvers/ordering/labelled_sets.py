@@ -55,7 +55,6 @@ def search_sets(
     ceiling: float,
     *,
     most_states: int,
-    width: int | None = None,
     sieve: Callable[[IntArray], FloatArray | None] | None = None,
     over: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -75,11 +74,9 @@ def search_sets(
         Where the reduced costs come from.
     most_states
         States beyond which the run is given up.
-    width
-        Keep that many labels of each layer, those of least bound: a beam search, which proves nothing if labels were
-        dropped.
     sieve
-        Given the paths of the labels of a layer, (S, p), bounds on what they can lead to; None: it has none.
+        Given the paths of the labels of a layer, (S, p), bounds on what they can lead to, those above the ceiling
+        infinite; None: there are too many, and the run is given up.
     """
     tail, head, reduced = arcs
     net = _arcs_of(form, before, tail, head, reduced)
@@ -87,33 +84,28 @@ def search_sets(
     layer = _empty(1, words)
     layer.words[0, 0], layer.last[0], layer.cost[0], layer.gain[0], layer.hash[0] = 1, 0, 0.0, 0.0, net.key[0]
     trail: list[tuple[IntArray, IntArray]] = []
-    states, least, whole = 0, duals.bound + float(net.rest[0, 0]), True
+    states, least = 0, duals.bound + float(net.rest[0, 0])
     for place in range(1, form.size):
-        least = max(least, _least(layer, net, duals.bound, place - 1)) if whole else least
+        least = max(least, _least(layer, net, duals.bound, place - 1))
         room = _room(most_states - states, words, len(trail) and states)
         grown = _grow(net, place, layer, (duals.bound, ceiling), room, over)
         if grown is None:
             return Outcome(complete=False, bound=least, path=None, cost=math.inf, states=states)
         states += len(grown.last)
         if not len(grown.last):
-            bound = ceiling if whole else least
-            return Outcome(complete=whole, bound=bound, path=None, cost=math.inf, states=states)
-        if width is not None and len(grown.last) > width:
-            values = grown.cost + grown.gain + net.rest[place, grown.last]
-            grown, whole = _chosen(grown, np.sort(np.argpartition(values, width)[:width])), False
-        bounds = sieve(_paths(trail, grown)) if sieve is not None else None
-        if bounds is not None:
-            kept = bounds <= ceiling
-            least = max(least, float(bounds.min())) if whole else least
-            grown = _chosen(grown, np.flatnonzero(kept))
+            return Outcome(complete=True, bound=ceiling, path=None, cost=math.inf, states=states)
+        if sieve is not None:
+            bounds = sieve(_paths(trail, grown))
+            if bounds is None:
+                return Outcome(complete=False, bound=least, path=None, cost=math.inf, states=states)
+            least = max(least, float(bounds.min()))
+            grown = _chosen(grown, np.flatnonzero(bounds <= ceiling))
             if not len(grown.last):
-                bound = ceiling if whole else least
-                return Outcome(complete=whole, bound=bound, path=None, cost=math.inf, states=states)
+                return Outcome(complete=True, bound=ceiling, path=None, cost=math.inf, states=states)
         trail.append((grown.last.astype(np.int16), grown.parent.astype(np.int32)))
         layer = grown
     cost = float(layer.cost[0])
-    bound = min(cost, ceiling) if whole else least
-    return Outcome(complete=whole, bound=bound, path=_trace(trail), cost=cost, states=states)
+    return Outcome(complete=True, bound=min(cost, ceiling), path=_trace(trail), cost=cost, states=states)
 
 
 def _arcs_of(form: PathForm, before: BoolArray, tail: IntArray, head: IntArray, reduced: FloatArray) -> Arcs:

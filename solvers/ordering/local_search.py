@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,29 +84,50 @@ def ready(search: TaskSearch[Any]) -> bool:
 
 
 def improve_order(
-    problem: OrderingProblem, search: TaskSearch[OrderingProblem], seconds: float | None = None
+    problem: OrderingProblem, search: TaskSearch[OrderingProblem], seconds: float | None = None, turn: int = 0
 ) -> None:
-    """Improve the incumbent for some seconds, in one thread a worker; by work alone under a work limit."""
+    """Improve the incumbent for some seconds, in one thread a worker; by work alone under a work limit.
+
+    Parameters
+    ----------
+    turn
+        Number of this call in a run: each has random numbers of its own.
+    """
     if problem.n < 3 or search.finished() or not ready(search):
         return
-    families = list(paths(problem))
     if search.settings.work_limit is not None:
-        walker = Walker(problem, families, 0, search)
+        walker = Walker(problem, list(paths(problem)), turn, search)
         while not search.finished():
             walker.step(search, 100)
             search.work += 100 / ROUNDS_PER_WORK
         return
     until = search.seconds + min(DEFAULT_SECONDS if seconds is None else seconds, search.remaining)
-    stop = threading.Event()
+    with improving(problem, search, search.settings.workers, turn):
+        while search.seconds < until and not search.finished():
+            time.sleep(min(0.02, max(0.0, until - search.seconds)))
+
+
+@contextmanager
+def improving(
+    problem: OrderingProblem, search: TaskSearch[OrderingProblem], threads: int, turn: int = 0
+) -> Iterator[None]:
+    """Improve the incumbent beside what else is done, in some threads; not at all under a work limit."""
+    if threads < 1 or problem.n < 3 or search.settings.work_limit is not None or not ready(search):
+        yield
+        return
+    families, stop = list(paths(problem)), threading.Event()
     team = [
-        threading.Thread(target=_walk, args=(Walker(problem, families, k, search), search, stop), daemon=True)
-        for k in range(search.settings.workers)
+        threading.Thread(
+            target=_walk,
+            args=(Walker(problem, families, turn * threads + k, search), search, stop),
+            daemon=True,
+        )
+        for k in range(threads)
     ]
     for thread in team:
         thread.start()
     try:
-        while search.seconds < until and not search.finished():
-            time.sleep(min(0.02, max(0.0, until - search.seconds)))
+        yield
     finally:
         stop.set()
         for thread in team:
@@ -113,7 +136,7 @@ def improve_order(
 
 def _walk(walker: Walker, search: TaskSearch[OrderingProblem], stop: threading.Event) -> None:
     rounds = FIRST_ROUNDS
-    while not stop.is_set():
+    while not stop.is_set() and not search.finished():
         began = time.perf_counter()
         walker.step(search, rounds)
         spent = time.perf_counter() - began

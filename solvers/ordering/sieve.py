@@ -14,7 +14,7 @@ from dnnplan.formulations.ordering.bounds.relaxation import Relaxation
 
 FEWEST = 50
 """Labels of a layer below which it is not worth it."""
-SHARE, FIRST_GUESS = 0.2, 5e-3
+SHARE, FIRST_GUESS = 0.4, 5e-3
 """Of the time that is left for one layer, and seconds for one label before any was tried."""
 ROUNDS, LEAST_VIOLATION, MOST_CUTS = 2, 0.05, 20
 """Rounds of separation for one label, the smallest violation that counts, and cuts a round."""
@@ -61,7 +61,7 @@ class Sieve:
         self.tried, self.spent = 0, 0.0
 
     def __call__(self, paths: IntArray) -> FloatArray | None:
-        """(S,) what the cheapest completion of each path costs at least, infinite above the ceiling; None: no time.
+        """(S,) what the cheapest completion of each path costs at least, infinite above the ceiling; None: too many.
 
         Parameters
         ----------
@@ -70,7 +70,9 @@ class Sieve:
         """
         count, began = len(paths), self.left()
         each = self.spent / self.tried if self.tried >= SETTLE else FIRST_GUESS
-        if count < FEWEST or count * each > SHARE * began:
+        if count < FEWEST:
+            return np.full(count, -math.inf)
+        if count * each > SHARE * began:
             return None
         while len(self.team) < self.workers:
             programme = self.relaxation if not self.team else self.relaxation.copy()

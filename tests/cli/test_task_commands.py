@@ -98,6 +98,13 @@ def test_conditions_of_a_file(run, tasks, tmp_path):
     [
         (("group", "tasks.json", "--solver", "heft"), "'heft' is not a solver"),
         (("group", "tasks.json", "--front", "--limit", "size=1"), "does not go with"),
+        (("group", "tasks.json", "--front", "--solver", "beam"), "--solver beam: the whole curve"),
+        (("group", "tasks.json", "--solver", "beam"), "--solver beam: the whole curve"),
+        (("group", "tasks.json", "--set", "limits.latency=1"), "'latency' is not kept by grouping"),
+        (
+            ("group", "tasks.json", "--front", "--set", "limits.latency=1"),
+            "'latency' is not kept by grouping",
+        ),
         (("order", "tasks.json"), "sharing.groups: missing"),
         (("order", "tasks.json", "--objective", "variety"), "is not one of ordering"),
     ],
@@ -106,6 +113,49 @@ def test_what_goes_wrong_is_said(run, tasks, arguments, message):
     done = run(*arguments)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("front", [(), ("--front",)])
+@pytest.mark.parametrize("limit", ["variety=0.05", "task_variety=0.05", "size=2030", "execution_cost=2.5"])
+def test_limits_of_the_instance_are_kept(run, tasks, limit, front):
+    """Whatever is limited; the plan at the crossing of the whole curve (2 groups) breaks or just keeps each of them."""
+    change = ("--set", f"limits.{limit}")
+    done = run("group", tasks, *change, *front, "--output", "plan.json")
+    assert done.exit_code == 0, done.stderr
+    assert ("<- chosen" in done.stdout) == bool(front)
+    checked = run("check", "plan.json", "--instance", tasks, *change)
+    assert checked.stdout == "valid\n"
+
+
+def test_a_front_without_a_point_says_so(run, tasks):
+    done = run("group", tasks, "--front", "--set", "limits.size=10", "--json")
+    assert done.exit_code == 4
+    assert json.loads(done.stdout) == {"front": [], "chosen": None}
+    assert "limits.size: 10" in done.stderr
+
+
+def test_choosing_networks_by_its_name(run, tmp_path):
+    candidates = [
+        {"tasks": ["a", "b"], "cost": 1, "loss": {"a": 0.3, "b": 0.2}},
+        {"tasks": ["a"], "cost": 1, "loss": {"a": 0.1}},
+    ]
+    instance = {
+        "format_version": "1.1",
+        "tasks": [{"name": name, "model": "net"} for name in "ab"],
+        "sharing": {"candidates": candidates},
+    }
+    (tmp_path / "networks.json").write_text(json.dumps(instance))
+    done = run("solve", "networks.json", "--problem", "selection", "--solver", "subsets", "--json")
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["objective"]["name"], result["plan"]["candidates"]) == ("loss", [0, 1])
+    Path("result.json").write_text(done.stdout)
+    assert run("check", "result.json", "--instance", "networks.json").stdout == "valid\n"
+    result["objective"]["value"] = 0.2
+    Path("result.json").write_text(json.dumps(result))
+    checked = run("check", "result.json", "--instance", "networks.json")
+    assert checked.exit_code == 1
+    assert "objective" in checked.stdout
 
 
 def test_affinity_of_two_networks(run, tmp_path):

@@ -11,14 +11,19 @@ from msgspec.structs import replace
 from dnnplan.costs.check import check
 from dnnplan.costs.joint import joint_problem
 from dnnplan.costs.ordering.problem import ordering_problem
+from dnnplan.costs.sharing.blocks import block_costs
 from dnnplan.costs.sharing.grouping import grouping_problem
 from dnnplan.costs.sharing.selection import selection_problem
 from dnnplan.instances import (
     Device,
     Instance,
+    InstanceError,
+    Layer,
     Limits,
     Link,
     Memory,
+    Model,
+    ObjectiveValue,
     Ordering,
     Plan,
     Platform,
@@ -26,6 +31,7 @@ from dnnplan.instances import (
     Precedence,
     Sharing,
     Task,
+    UnsupportedError,
 )
 from dnnplan.instances.sections import Block, BlockCost, Candidate, Condition
 from tests.support.task_oracles import random_grouping, task_graphs
@@ -297,6 +303,160 @@ BROKEN: list[tuple[str, Instance, Plan]] = [
 @pytest.mark.parametrize(("rule", "asked", "plan"), BROKEN)
 def test_a_broken_rule_is_found(rule: str, asked: Instance, plan: Plan) -> None:
     assert rule in {violation.rule for violation in check(asked, plan)}
+
+
+# -- what an answer claims ---------------------------------------------------------------------------------
+
+ORDER = Plan(problem="ordering", task_order=("a", "c", "b"))
+BOTH = Plan(problem="joint", task_order=("a", "c", "b"), groups=GROUPS)
+
+
+def claimed(name: str, value: float | None) -> ObjectiveValue:
+    return ObjectiveValue(name=name, value=value, unit=None)
+
+
+def rules(asked: Instance, plan: Plan, **claims: Any) -> set[str]:
+    return {violation.rule for violation in check(asked, plan, **claims)}
+
+
+@pytest.mark.parametrize("objective", ["energy", "variety=1,energy=1", "variety>energy", "latency"])
+def test_a_false_energy_is_found_whatever_the_objective(objective: str) -> None:
+    """The figures of the platform-free instance are the same in joules; open, fresh and cold: 63 + 60 + 60."""
+    asked = instance(objective=objective)
+    assert check(asked, BOTH, measures={"energy": 183.0}) == ()
+    assert rules(asked, BOTH, measures={"energy": 184.0}) == {"measure"}
+    assert rules(asked, ORDER, measures={"energy": 184.0}) == {"measure"}
+
+
+def test_a_figure_that_is_none_of_the_plan_is_found() -> None:
+    assert rules(OPEN, ORDER, measures={"size": 53.0}) == {"measure"}
+    assert rules(OPEN, Plan(problem="grouping", groups=GROUPS), measures={"switching": 183.0}) == {"measure"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("switching", 183.0), ("variety=8,size=2", 107.0), ("size>expected", 53.0)]
+)
+def test_the_stated_objective_is_that_of_the_decisions(name: str, value: float) -> None:
+    assert check(OPEN, BOTH, objective=claimed(name, value)) == ()
+    assert rules(OPEN, BOTH, objective=claimed(name, value + 1)) == {"objective"}
+
+
+def test_objectives_without_a_value_and_unknown_ones_are_found() -> None:
+    assert rules(OPEN, ORDER, objective=claimed("switching", None)) == {"objective"}
+    assert rules(OPEN, ORDER, objective=claimed("size", 53.0)) == {"objective"}
+    plan = Plan(problem="grouping", candidates=(0, 1, 2))
+    assert check(choice(), plan, objective=claimed("loss=2", 18.0)) == ()
+    assert rules(choice(), plan, objective=claimed("loss", 18.0)) == {"objective"}
+
+
+# -- what views and judge refuse ---------------------------------------------------------------------------
+
+CPU = Device(name="cpu", peak_flops={"*": 2.0}, overhead=1, power=Power(active=3))
+FLOPS = replace(SHARING, blocks=(Block(bytes=20, flops=8),))
+
+
+def unstated(platform: Platform | None, sharing: Sharing = FLOPS, **changes: Any) -> Instance:
+    return instance(platform=platform, sharing=sharing, **changes)
+
+
+REFUSED = [
+    (unstated(None), "FLOP"),
+    (unstated(Platform(devices=(replace(CPU, peak_flops={"float32": 2.0}),))), "rate"),
+    (unstated(Platform(devices=(CPU, replace(CPU, name="gpu")))), "one device"),
+    (unstated(Platform(devices=(replace(CPU, count=2),))), "one device"),
+    (unstated(Platform(devices=(CPU,)), replace(FLOPS, unit=None)), "no unit"),
+    (unstated(Platform(devices=(CPU,)), objective="energy"), "J"),
+    (instance(limits=Limits(latency=1)), "limit 'latency'"),
+    (instance(limits=Limits(energy=1)), "one cost"),
+    (
+        instance(Ordering(cache_bytes=3, conditions=(Condition(task="b", probability=0.5),))),
+        "conditions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_views_and_judge_refuse_the_same(asked: Instance, words: str) -> None:
+    with pytest.raises(UnsupportedError, match=words):
+        ordering_problem(asked)
+    with pytest.raises(UnsupportedError, match=words):
+        check(asked, ORDER)
+
+
+def test_views_and_judge_miss_the_same() -> None:
+    bare = replace(OPEN, sharing=None)
+    given = Ordering(resources=((1, 1), (1, 0), (0, 1)))
+    for asked in (
+        bare,
+        replace(OPEN, sharing=replace(SHARING, groups=())),
+        replace(OPEN, sharing=replace(SHARING, blocks=SHARING.blocks * 2)),
+        replace(bare, ordering=given),
+        replace(bare, ordering=replace(given, slots=1)),
+    ):
+        with pytest.raises(InstanceError):
+            ordering_problem(asked)
+        with pytest.raises(InstanceError):
+            check(asked, ORDER)
+    with pytest.raises(InstanceError):
+        check(replace(choice(), sharing=Sharing()), Plan(problem="grouping", candidates=(0,)))
+    with pytest.raises(UnsupportedError, match="loss"):
+        check(replace(choice(loss=9), objective="affinity"), Plan(problem="grouping", candidates=(0, 1)))
+
+
+def test_layers_that_the_device_cannot_run_are_refused() -> None:
+    layers = tuple(Layer(name=name, op="Conv", flops=1) for name in "xyz")
+    models = (Model(name="net", layers=layers),)
+    tasks = tuple(replace(task, blocks=(("x",), ("y",), ("z",))) for task in TASKS)
+    sharing = Sharing(branch_points=("p",), groups=GROUPS)
+    for changes in ({"operators": ("Gemm",)}, {"peak_flops": {}}):
+        platform = Platform(devices=(replace(CPU, **changes),))
+        for objective in ("switching", "energy"):
+            asked = unstated(platform, sharing, tasks=tasks, models=models, objective=objective)
+            with pytest.raises(UnsupportedError, match="cannot run layer net/x"):
+                ordering_problem(asked)
+            with pytest.raises(UnsupportedError, match="cannot run layer net/x"):
+                check(asked, ORDER)
+
+
+@pytest.mark.parametrize("devices", [(CPU, replace(CPU, name="gpu")), (replace(CPU, count=2),)])
+def test_costs_that_are_all_stated_need_no_one_device(devices: tuple[Device, ...]) -> None:
+    asked = instance(platform=Platform(devices=devices))
+    assert ordering_problem(asked).judge(ORDER).measures["switching"] == 183.0
+    assert check(asked, ORDER, measures={"switching": 183.0}) == ()
+    # A load of no bytes is 0 on any platform; one of some bytes is not.
+    block = SHARING.blocks[0]
+    free = replace(SHARING, blocks=(replace(block, bytes=0, load=None),))
+    assert check(replace(asked, sharing=free), ORDER) == ()
+    ordering_problem(replace(asked, sharing=free))
+    derived = replace(asked, sharing=replace(SHARING, blocks=(replace(block, load=None),)))
+    with pytest.raises(UnsupportedError, match="one device"):
+        ordering_problem(derived)
+    with pytest.raises(UnsupportedError, match="one device"):
+        check(derived, ORDER)
+
+
+def test_the_unit_is_that_of_what_is_stated_or_worked_out() -> None:
+    platform = Platform(devices=(CPU,))
+    stated = replace(SHARING, unit="cycles")
+    assert block_costs(instance(platform=platform, sharing=stated)).unit == "cycles"
+    assert block_costs(unstated(platform)).unit == "s"
+    alone = Sharing(branch_points=("p",), blocks=(Block(flops=2),), unit="cycles")
+    assert block_costs(unstated(platform, alone)).unit == "s"
+    # Costs of single tasks count as stated too.
+    own = replace(alone, blocks=(Block(costs={name: BlockCost(compute=1, load=1) for name in "abc"}),))
+    assert block_costs(unstated(platform, own)).unit == "cycles"
+    half = replace(alone, blocks=(Block(costs={"a": BlockCost(compute=1)}),))
+    with pytest.raises(UnsupportedError, match=r"in cycles .* on the platform in s"):
+        block_costs(unstated(platform, half))
+
+
+def test_affinities_above_one_by_rounding_are_one() -> None:
+    near = ((1, 1.0000005, 0.5), (1.0000005, 1, 0.25), (0.5, 0.25, 1))
+    asked = instance(sharing=replace(SHARING, affinity=(near,)), objective="variety")
+    plan = Plan(problem="grouping", groups=GROUPS)
+    measures = grouping_problem(asked).judge(plan).measures
+    assert measures["variety"] == 0.0
+    assert check(asked, plan, measures=measures) == ()
 
 
 @pytest.mark.parametrize("seed", range(40))

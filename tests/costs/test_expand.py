@@ -20,7 +20,7 @@ from dnnplan.instances import (
     Tensor,
     UnsupportedError,
 )
-from dnnplan.instances.sections import Block
+from dnnplan.instances.sections import Block, BlockCost
 from dnnplan.instances.validation import validate
 
 PLATFORM = Platform(devices=(Device(name="cpu", peak_flops={"*": 1.0}),))
@@ -97,3 +97,18 @@ def test_what_cannot_be_expanded_is_an_error() -> None:
     uneven = replace(uneven, tasks=(uneven.tasks[0], replace(uneven.tasks[1], blocks=blocks)))
     with pytest.raises(UnsupportedError, match="expected as many"):
         expand(uneven, [[["s", "t"]]])
+
+
+def test_what_a_block_costs_for_single_tasks_is_kept() -> None:
+    """Task s computes its block in 2 s and t in 3 s; for both together one of them is not enough."""
+    costs = {"s": BlockCost(compute=2), "t": BlockCost(compute=3)}
+    tasks = (Task(name="s", model="net"), Task(name="t", model="net"))
+    sharing = Sharing(branch_points=("p",), blocks=(Block(bytes=20, costs=costs),), unit="s")
+    instance = Instance(platform=PLATFORM, tasks=tasks, sharing=sharing)
+    for groups, seconds in (([["s"], ["t"]], 5.0), ([["s", "t"]], 3.0)):
+        expanded = expand(instance, [groups])
+        assert dnnplan.solve(expanded, time_limit=10).objective.value == pytest.approx(seconds)
+    half = replace(instance, sharing=replace(sharing, blocks=(Block(costs={"s": BlockCost(compute=2)}),)))
+    assert len(expand(half, [[["s"], ["t"]]]).costs.latency["shared"]) == 1
+    with pytest.raises(UnsupportedError, match="stated for some of them"):
+        expand(half, [[["s", "t"]]])

@@ -19,6 +19,7 @@ from dnnplan.formulations.grouping.levels import figures_of_sizes, least_by_coun
 from dnnplan.formulations.grouping.visits import by_pairs
 from dnnplan.instances import Instance, Limits, Ordering, Sharing, Task, UnsupportedError
 from dnnplan.instances.sections import Block, BlockCost
+from dnnplan.solvers import get_solver, solve, solver_names
 from dnnplan.solvers.exact.highs import run_highs
 from dnnplan.solvers.grouping.cpsat import CpSat
 from dnnplan.solvers.grouping.milp import Milp
@@ -222,6 +223,22 @@ def test_affinities_above_one_are_refused(least: Any) -> None:
     problem = dataclasses.replace(three(), dissimilarity=three().dissimilarity - 0.5)
     with pytest.raises(UnsupportedError, match="at most 1"):
         least(problem, [set(), set()])
+
+
+@pytest.mark.parametrize("name", solver_names("grouping"))
+def test_affinities_above_one_by_rounding_are_solved(name: str) -> None:
+    """What validation lets pass: the two tasks that are alike share their block and lose nothing."""
+    near = ((1, 1.0000009, 0.5), (1.0000009, 1, 0.5), (0.5, 0.5, 1))
+    instance = Instance(
+        objective="variety",
+        tasks=tuple(Task(name=task, model="net") for task in "abc"),
+        sharing=Sharing(branch_points=("p",), affinity=(near,)),
+        limits=Limits(size=2),
+    )
+    result = solve(instance, name, time_limit=20, work_limit=1.0)
+    assert result.violations == ()
+    if get_solver(name, "grouping").capabilities.exact:
+        assert (result.status, result.objective.value) == ("optimal", 0.0)
 
 
 # -- the least of a branch point -----------------------------------------------------------------------------

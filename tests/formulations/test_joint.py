@@ -16,6 +16,7 @@ from dnnplan.formulations.joint import cpsat, milp
 from dnnplan.formulations.joint.rules import arcs_of, depth_first, some_order
 from dnnplan.instances import Instance, Limits, Ordering, Precedence, Sharing, Task, UnsupportedError
 from dnnplan.instances.sections import Block, BlockCost, Condition
+from dnnplan.solvers import solve
 from dnnplan.solvers.exact.highs import run_highs
 from dnnplan.solvers.joint.auto import Auto
 from dnnplan.solvers.joint.exact import CpSat, Milp
@@ -247,6 +248,19 @@ def test_energy_is_its_own_cost() -> None:
     best = best_graph_and_order(problem)
     for solver in (CpSat(), Milp()):
         assert agrees(solved(solver, problem).value, best)
+
+
+def test_energy_beside_a_measure_of_the_task_graph_asks_for_both() -> None:
+    result = solve(three(objective="variety=1,energy=1", precedences=("ab",)).instance, time_limit=20)
+    assert result.plan is not None
+    assert (result.plan.problem, result.status, result.violations) == ("joint", "optimal", ())
+
+
+def test_the_task_graph_alone_bounds_an_objective_without_the_order() -> None:
+    search = solved(GroupThenOrder(), three(objective="variety", precedences=("cb",)))
+    assert GroupThenOrder.capabilities.bounds
+    assert search.bound == pytest.approx(search.value)
+    assert solved(GroupThenOrder(), three(), seconds=1).bound is None
 
 
 class EveryOrder:

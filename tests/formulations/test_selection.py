@@ -13,12 +13,14 @@ import pytest
 from msgspec.structs import replace
 from ortools.sat.python import cp_model
 
+import dnnplan
 from dnnplan.costs.sharing.selection import SelectionProblem, selection_problem
 from dnnplan.formulations.grouping.selection import cpsat, milp
 from dnnplan.formulations.grouping.selection.useful import useful
-from dnnplan.instances import Instance, Limits, Sharing, Task
+from dnnplan.instances import Instance, Limits, Sharing, Task, UnsupportedError
 from dnnplan.instances.formats import standley, tag
 from dnnplan.instances.sections import Candidate
+from dnnplan.solvers import get_solver, solver_names
 from dnnplan.solvers.exact.highs import run_highs
 from dnnplan.solvers.grouping.selection import Auto
 from dnnplan.solvers.grouping.selection_enumeration import Enumeration
@@ -127,6 +129,14 @@ def test_few_are_chosen(value: Any) -> None:
     assert value(choice(PAIR, *ALONE, groups=1), {0, 1}, set()) is None
 
 
+@BACK_ENDS
+def test_the_loss_is_kept(value: Any) -> None:
+    assert value(choice(PAIR, *ALONE, loss=0.5), {0}, set()) == pytest.approx(0.5)
+    assert value(choice(PAIR, *ALONE, loss=0.5 * (1 - 1e-5)), {0}, set()) is None
+    assert value(choice(PAIR, *ALONE, loss=0.5 * (1 - 5e-7)), {0}, set()) is not None
+    assert value(choice(PAIR, *ALONE, loss=0.2), {0, 1, 2}, set()) is None
+
+
 def test_only_useful_candidates_are_left() -> None:
     """Candidate 1 is as candidate 0 and dearer; candidate 3 is beyond the budget; of equal ones one is left."""
     same = ({"a": 0.3, "b": 0.2}, 1.5)
@@ -199,6 +209,29 @@ def test_why_nothing_keeps_the_limits(kind: Any) -> None:
     assert solved(kind(), few).infeasible == "limits.groups: 1 cannot be kept; the least possible is 2"
     both = choice(*ALONE, ({"a": 0.2, "b": 0.2}, 9.0), groups=1, budget=5)
     assert solved(kind(), both).infeasible == "limits.budget: 5 cannot be kept; the least possible is 9"
+    for limits in ({"loss": 0.2}, {"loss": 0.3, "budget": 1}):
+        good = choice(PAIR, *ALONE, **limits)
+        search = solved(kind(), good)
+        assert search.best is None
+        assert search.infeasible is not None
+        assert f"limits.loss: {limits['loss']}" in search.infeasible
+
+
+@pytest.mark.parametrize("name", solver_names("selection"))
+def test_a_limit_on_the_loss_is_named_with_the_nearest_value(name: str) -> None:
+    instance = choice(PAIR, *ALONE).instance
+    limits = {"loss": 0.3, "budget": 1}
+    result = dnnplan.solve(instance, name, problem="selection", limits=limits, time_limit=10)
+    if get_solver(name, "selection").capabilities.exact:
+        assert result.status == "infeasible"
+        assert result.message == "limits.loss: 0.3 cannot be kept; the least possible is 0.5"
+    else:
+        assert result.status == "unknown"
+
+
+def test_a_limit_on_the_loss_beside_affinities_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="'loss' beside objective 'affinity'"):
+        choice(PAIR, *ALONE, kind="affinity", loss=1)
 
 
 @pytest.mark.parametrize("kind", EXACT)

@@ -11,7 +11,7 @@ import pytest
 
 import dnnplan
 from dnnplan.costs.ordering.problem import ordering_problem
-from dnnplan.instances import Instance, Ordering, Precedence, Result, Task, UnsupportedError
+from dnnplan.instances import Instance, Limits, Ordering, Precedence, Result, Task, UnsupportedError
 from dnnplan.instances.conditions import with_conditions
 from dnnplan.instances.files import read_instance
 from dnnplan.instances.sections import Condition
@@ -28,7 +28,8 @@ from dnnplan.solvers.ordering.genetic import (
 )
 from dnnplan.solvers.ordering.local_search import net_of, new_walk
 from dnnplan.solvers.ordering.sequences import paths
-from dnnplan.solvers.ordering.tool_search import desk_of, shop_of
+from dnnplan.solvers.ordering.tool_search import desk_of, shop_of, step_bound, tool_bound
+from dnnplan.solvers.search import Settings, TaskSearch
 from tests.support.data import data_folder, needs_data
 from tests.support.order_oracles import best_by_trying
 from tests.support.random_orders import KINDS, random_order_instance
@@ -268,3 +269,69 @@ def test_genetic_asks_for_the_limits_between_costs_that_take_long() -> None:
     )
     assert result.valid
     assert result.stop_reason == "interrupted"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_beside_tools_know_of_negative_steps(seed: int) -> None:
+    """Costs of steps from -9 to 9, some not allowed, in open and closed orders."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    allowed = rng.random((n, n)) < 0.9
+    switch = [
+        [int(c) if ok else None for c, ok in zip(*row, strict=True)]
+        for row in zip(rng.integers(-9, 10, (n, n)), allowed, strict=True)
+    ]
+    instance = Instance(
+        objective="switching",
+        tasks=tuple(Task(name=f"t{k}", model="net") for k in range(n)),
+        ordering=Ordering(
+            switch=tuple(map(tuple, switch)),
+            resources=tuple(map(tuple, rng.integers(0, 2, (n, 4)).tolist())),
+            slots=4,
+            closed=seed % 3 == 0,
+            start="warm" if seed % 2 else "cold",
+        ),
+    )
+    problem, best = ordering_problem(instance), best_by_trying(instance)
+    assert step_bound(problem) + tool_bound(problem) <= best + 1e-9
+    for name in ("auto", "tool_search"):
+        result = dnnplan.solve(instance, name, problem="ordering", time_limit=10)
+        assert result.status == ("infeasible" if np.isinf(best) else "optimal")
+        assert np.isinf(best) or result.objective.value == pytest.approx(best)
+
+
+THREE = Instance(
+    objective="switching",
+    tasks=tuple(Task(name=name, model="net") for name in "abc"),
+    ordering=Ordering(switch=((0, 1, 9), (9, 0, 2), (9, 9, 0))),
+)
+"""The order a b c costs 3, all others more."""
+
+
+@pytest.mark.parametrize("objective", ["switching", "expected"])
+@pytest.mark.parametrize("name", ["auto", "dynamic", "cpsat", "milp"])
+def test_a_limit_below_the_optimum_is_named_with_the_nearest_value(name: str, objective: str) -> None:
+    result = dnnplan.solve(
+        THREE, name, problem="ordering", objective=objective, limits={"switching": 2.9}, time_limit=10
+    )
+    assert result.status == "infeasible"
+    assert result.message == "limits.switching: 2.9 cannot be kept; the least possible is 3"
+
+
+def test_a_bound_above_a_limit_ends_a_search() -> None:
+    problem = ordering_problem(
+        msgspec.structs.replace(THREE, objective="expected=2", limits=Limits(switching=2))
+    )
+    search = TaskSearch(problem, Settings(time_limit=10))
+    search.improve_bound(4.0, "as much as the limit allows")
+    assert not search.finished()
+    search.improve_bound(5.0, "more")
+    assert search.finished()
+    assert search.infeasible == "limits.switching: 2 cannot be kept"
+
+
+def test_limits_that_orders_do_not_keep_are_refused_with_those_that_they_do() -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"'size' is not kept by ordering; it keeps switching, energy$"
+    ):
+        dnnplan.solve(THREE, limits={"size": 1})

@@ -13,7 +13,7 @@ from dnnplan.formulations.ordering.bounds.path_form import PathForm, path_forms
 from dnnplan.formulations.ordering.bounds.relaxation import Relaxation
 from dnnplan.solvers.ordering import sieve
 from dnnplan.solvers.ordering.local_search import propose_orders
-from dnnplan.solvers.ordering.relax_and_search import prove_order
+from dnnplan.solvers.ordering.relax_and_search import OrderProof
 from dnnplan.solvers.ordering.sieve import Sieve
 from dnnplan.solvers.search import Settings, TaskSearch
 from tests.support.order_oracles import best_by_trying
@@ -72,7 +72,7 @@ def test_with_the_sieve_on_every_layer_the_optimum_is_proven(kind: str, seed: in
     problem = ordering_problem(instance)
     search = TaskSearch(problem, Settings(time_limit=30, workers=2), name="relax_and_search")
     propose_orders(problem, search)
-    prove_order(problem, search)
+    OrderProof(problem).run(search)
     best = best_by_trying(instance)
     assert search.proved
     if math.isinf(best):

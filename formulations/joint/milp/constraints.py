@@ -48,7 +48,7 @@ def precedences_hold(v: Variables) -> None:
 
 
 def tasks_enter_nodes(v: Variables, level: int, rule: Rule) -> list[pulp.LpVariable]:
-    """entered(l,b) >= arc(a,b) + apart(l,a,b) - 1;  for the first task as its rule says.
+    """entered(l,b) >= arc(a,b) + apart(l,a,b) - 1, >= entered(l-1,b);  for the first task as its rule says.
 
     A task pays for the nodes that it does not share with the one before it (docs/cost-model.md, 10). The first one pays
     for all, entered >= first(b); for none; or as after the last one, entered >= first(b) + last(a) + apart(l,a,b) - 2.

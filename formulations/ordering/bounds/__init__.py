@@ -1,1 +1,1 @@
-"""Lower bounds on orders with precedences: assignment, arborescence, and a relaxation with cuts."""
+"""Lower bounds on orders with precedences: assignment, and a relaxation with cuts."""

@@ -51,6 +51,7 @@ def check(
         whole,
         found,
         cost=result.cost if result is not None else None,
+        objective=result.objective if result is not None else None,
         measures=result.measures or None if result is not None else None,
     )
     if json:

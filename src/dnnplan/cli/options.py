@@ -16,8 +16,8 @@ from dnnplan.instances.wording import suggestion
 if TYPE_CHECKING:
     from dnnplan.instances import Instance
 
-ProblemName = Literal["grouping", "ordering", "mapping", "serving", "joint"]
-AVAILABLE_PROBLEMS = ("mapping", "grouping", "ordering", "joint")
+ProblemName = Literal["grouping", "selection", "ordering", "mapping", "serving", "joint"]
+AVAILABLE_PROBLEMS = ("mapping", "grouping", "selection", "ordering", "joint")
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Bundled name, file, or - for stdin.")]
 OneFile = Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, file, or - for stdin.")]

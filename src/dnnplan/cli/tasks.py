@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from dnnplan.cli import exits
 from dnnplan.cli import options as opt
 from dnnplan.cli import solve as solving
 from dnnplan.cli.consoles import console, note, print_json
@@ -29,11 +30,19 @@ def group(
     platform: opt.PlatformName = None,
     option: opt.ReaderOptions = None,
     set_: opt.Changes = None,
-    solver: Annotated[str, typer.Option(help="See `dnnplan solvers --problem grouping`.")] = "auto",
+    solver: Annotated[
+        str | None,
+        typer.Option(help="See `dnnplan solvers --problem grouping`; default: auto. Not with --front."),
+    ] = None,
     objective: opt.Objective = None,
     limit: opt.LimitTexts = None,
     front: Annotated[
-        bool, typer.Option("--front", help="The whole trade-off curve, and the point where its curves cross.")
+        bool,
+        typer.Option(
+            "--front",
+            help="The whole trade-off curve within the limits of the instance, and the point where its curves cross; "
+            "--seed and --workers have no effect on it.",
+        ),
     ] = False,
     by: Annotated[
         Literal["size", "execution_cost"], typer.Option(help="What --front trades variety for.")
@@ -48,20 +57,26 @@ def group(
 ) -> None:
     """Decide which tasks share layers: a task graph, or a choice of networks.
 
-    Without an objective and a limit the whole curve is searched, and its crossing point is chosen, as by the authors of
-    Antler. Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
+    Without an objective and a limit the whole curve is searched (--front), and its crossing point is chosen, as by the
+    authors of Antler. Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     opt.require_free(picture, force=force, suffixes=PICTURES)
     instance = _load(files, format, select, platform, option, set_)
-    opt.parse_solvers(solver, "grouping")
+    if solver is not None:
+        opt.parse_solvers(solver, "grouping")
     undecided = objective is None and not limit and instance.objective in ("latency", "variety")
-    if front or (undecided and not _has_candidates(instance) and not _limits(instance)):
+    if front or (undecided and not _has_candidates(instance) and not _has_limits(instance)):
         if objective is not None or limit:
             raise InputError("--front searches all limits; it does not go with --objective and --limit")
+        if solver is not None:
+            raise InputError(
+                f"--solver {solver}: the whole curve (--front) is searched in its own way; "
+                "name an objective or a limit to use a solver"
+            )
         _front(instance, by, time_limit, output, picture, force=force, json=json)
         return
-    settings = _settings(solver, "grouping", limit, time_limit, workers, seed)
+    settings = _settings(solver or "auto", "grouping", limit, time_limit, workers, seed)
     result = solving.search(instance, objective, settings)
     _show(instance, result, output, picture, force=force, json=json)
 
@@ -143,8 +158,10 @@ def _has_candidates(instance: Instance) -> bool:
     )
 
 
-def _limits(instance: Instance) -> bool:
-    return any(getattr(instance.limits, name) is not None for name in ("size", "variety", "execution_cost"))
+def _has_limits(instance: Instance) -> bool:
+    """Whether anything is limited, be it something that grouping does not keep and refuses."""
+    limits = instance.limits
+    return any(getattr(limits, name) is not None for name in limits.__struct_fields__ if name != "extensions")
 
 
 def _with_groups(instance: Instance, path: Path) -> Instance:
@@ -204,14 +221,15 @@ def _front(
     from msgspec.structs import replace
 
     from dnnplan.costs.sharing.grouping import grouping_problem
-    from dnnplan.instances import Limits
     from dnnplan.instances.validation import ensure_valid
     from dnnplan.solvers.grouping.front import crossing_point, pareto_front_of
 
-    given, instance = instance, replace(instance, objective="variety", limits=Limits())
+    given, instance = instance, replace(instance, objective="variety")
     ensure_valid(instance)
     problem = grouping_problem(instance)
     points = pareto_front_of(problem, first=by, second="variety", time_limit=time_limit)
+    if not points:
+        _leave_without_front(problem.limits, json=json)
     chosen = crossing_point(points, first=by, second="variety")
     if output is not None:
         from dnnplan.instances.files import write_plan
@@ -241,6 +259,16 @@ def _front(
         )
         return
     _print_front(instance, points, chosen, by, problem.unit(by))
+
+
+def _leave_without_front(limits: dict[str, float], *, json: bool) -> NoReturn:
+    """End where no point of a curve was found."""
+    if json:
+        print_json({"front": [], "chosen": None})
+    kept = " and ".join(f"limits.{name}: {limit:g}" for name, limit in limits.items())
+    hint = f" that keeps {kept}; with --objective the nearest limit is searched" if kept else " in time"
+    note(f"no task graph found{hint}")
+    raise typer.Exit(exits.NONE_FOUND)
 
 
 def _print_front(

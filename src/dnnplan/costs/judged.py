@@ -12,7 +12,10 @@ from dnnplan.instances import Instance, Plan, UnsupportedError
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.wording import suggestion
 
-__all__ = ["Judged", "TaskProblem", "Terms", "keeps_limits", "stages_of", "weighted"]
+__all__ = ["Judged", "TaskProblem", "Terms", "broken_limits", "keeps_limits", "stages_of", "weighted"]
+
+SAME_FIGURE = {"expected": "switching"}
+"""Measures that are other names of one that can have a limit."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,13 +84,35 @@ def keeps_limits(
     sums_at_most: Sequence[tuple[Terms, float]] = (),
 ) -> bool:
     """Whether measures keep upper limits, with the tolerance of the cost model."""
-    return all(_at_most(measures[name], limit) for name, limit in limits.items() if name in measures) and all(
-        _at_most(weighted(terms, measures), limit) for terms, limit in sums_at_most
-    )
+    return all(
+        measures[name] <= loosened(limit) for name, limit in limits.items() if name in measures
+    ) and all(weighted(terms, measures) <= loosened(limit) for terms, limit in sums_at_most)
 
 
-def _at_most(value: float, limit: float) -> bool:
-    return value <= limit + TOLERANCE * abs(limit) + 1e-12
+def loosened(limit: float) -> float:
+    """An upper limit with the tolerance of the cost model."""
+    return limit + TOLERANCE * abs(limit) + 1e-12
+
+
+def broken_limits(terms: Terms, limits: Mapping[str, float], bound: float) -> str | None:
+    """That no answer keeps all limits, where a lower bound on a weighted sum says so; None if it does not.
+
+    The bound may rest on the limits, so it is no least value without them.
+
+    >>> broken_limits((("size", 2.0),), {"size": 10.0}, 24.0)
+    'limits.size: 10 cannot be kept'
+    """
+    most = 0.0
+    for name, weight in terms:
+        limit = limits.get(SAME_FIGURE.get(name, name))
+        if limit is None:
+            return None
+        most += weight * loosened(limit)
+    # A bound is summed in another order than measures are.
+    if not bound > most + 1e-9 * abs(most):
+        return None
+    named = " and ".join(f"limits.{name}: {limit:g}" for name, limit in limits.items())
+    return f"{named} cannot be kept" + (" together" if len(limits) > 1 else "")
 
 
 def stages_of(
@@ -110,8 +135,8 @@ def stages_of(
         for name in instance.limits.__struct_fields__
         if name != "extensions" and (value := getattr(instance.limits, name)) is not None
     }
+    kept = [name for name in (*measures, *others) if name in instance.limits.__struct_fields__]
     for name in limits:
-        if name not in (*measures, *others):
-            known = ", ".join((*measures, *others))
-            raise UnsupportedError(f"limit '{name}' is not kept by {problem}; it keeps {known}")
+        if name not in kept:
+            raise UnsupportedError(f"limit '{name}' is not kept by {problem}; it keeps {', '.join(kept)}")
     return stages, limits

@@ -71,7 +71,7 @@ def check(
     Parameters
     ----------
     instance
-        A valid instance with a platform.
+        A valid instance; plans of mapping need its platform.
     plan
         A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both.
     cost, objective, measures
@@ -80,9 +80,10 @@ def check(
     Raises
     ------
     InstanceError
-        The instance lacks what a mapping plan is checked against.
+        The instance lacks what such a plan is checked against.
     UnsupportedError
-        The plan is no mapping plan, or contention is ``memory``.
+        The plan is of another problem, contention is ``memory``, or a plan of tasks has a cost that cannot be worked
+        out or a limit that means nothing for it.
 
     Notes
     -----
@@ -90,7 +91,7 @@ def check(
     decisions before them are whole. Complexity: O((C + T) log(C + T)) for C calls and T transfers.
     """
     if plan.problem in TASK_PROBLEMS:
-        return check_tasks(instance, plan, measures=measures)
+        return check_tasks(instance, plan, measures=measures, objective=objective)
     found = Findings()
     judged = run_plan(instance, plan, found)
     if judged is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnnplan.costs.compute import compute_costs, peak_rate
 from dnnplan.costs.routes import FloatArray
@@ -53,15 +54,17 @@ class BlockCosts:
 def block_costs(instance: Instance, kind: Kind = "time") -> BlockCosts:
     """Resolve the blocks of an instance: figures of `sharing`, else of its tasks' models, on the one device.
 
-    Blocks that state neither cost nor FLOP compute in no time. Without any block each branch point has one of one byte
-    and cost 1, so that sizes and costs count copies.
+    What a block does not state is worked out on the platform: computing takes the device's overhead and what FLOP and
+    bytes take there, loading what the link from the host takes. Without a platform it is 0. Without any block each
+    branch point has one of one byte and cost 1, so that sizes and costs count copies.
 
     Raises
     ------
     InstanceError
         The section `sharing` is missing, or tasks have no or too few blocks.
     UnsupportedError
-        FLOP are given, and the platform is missing or has several devices.
+        Something has to be worked out, and the platform is missing, has several devices or states no rate; or costs
+        that are stated, in another unit, meet costs that are worked out.
     """
     sharing = instance.sharing
     if sharing is None:
@@ -79,14 +82,42 @@ def block_costs(instance: Instance, kind: Kind = "time") -> BlockCosts:
     chosen = [block for block in blocks if block is not None]
     device = _Device.of(instance, kind)
     cells = [[_entry(block, task) for task in tasks] for block in chosen]
+    compute = _array([[device.compute(cell) for cell in row] for row in cells], len(tasks))
+    load = _array([[device.load(cell) for cell in row] for row in cells], len(tasks))
+    stated = [
+        _array([[getattr(cell, name) is not None for cell in row] for row in cells], len(tasks)).astype(bool)
+        for name in ("compute", "load")
+    ]
     return BlockCosts(
         bytes=_array([[cell.bytes or 0.0 for cell in row] for row in cells], len(tasks)),
-        compute=_array([[device.compute(cell) for cell in row] for row in cells], len(tasks)),
-        load=_array([[device.load(cell) for cell in row] for row in cells], len(tasks)),
+        compute=compute,
+        load=load,
         stem=sharing.stem is not None,
         head=sharing.head is not None,
-        unit=sharing.unit if device.given(chosen) else UNITS[kind],
+        unit=_unit(np.stack([compute, load]), np.stack(stated), device, sharing.unit),
     )
+
+
+def _unit(figures: FloatArray, stated: NDArray[np.bool_], device: _Device, unit: str | None) -> str | None:
+    """Unit of all costs: that of the instance where they are stated, or seconds or joules from the platform.
+
+    Parameters
+    ----------
+    figures, stated
+        (2, B, n) computing and loading, and whether the instance states them. Zeros are the same in any unit.
+    unit
+        Unit of the instance.
+    """
+    own = UNITS[device.kind]
+    given, derived = bool((figures[stated] != 0).any()), bool((figures[~stated] != 0).any())
+    if given and derived and unit != own:
+        raise UnsupportedError(
+            f"blocks state costs in {'no unit' if unit is None else unit} (sharing.unit), and others are worked out "
+            f"on the platform in {own}; state them all, or in {own}"
+        )
+    if derived or not (stated.any() or device.device is None):
+        return own
+    return unit
 
 
 def _array(rows: Sequence[Sequence[float]], width: int) -> FloatArray:
@@ -110,12 +141,19 @@ def _entry(block: Block, task: str) -> BlockCost:
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """The one device that runs all tasks, and the link through which it loads weights."""
+    """The one device that runs all tasks, and the link through which it loads weights.
+
+    Parameters
+    ----------
+    several
+        Names of the devices where there are several: then nothing can be worked out.
+    """
 
     device: Device | None
     link: Link | None
     memory: Memory | None
     kind: Kind
+    several: str = ""
 
     @classmethod
     def of(cls, instance: Instance, kind: Kind) -> _Device:
@@ -123,11 +161,11 @@ class _Device:
         if platform is None or not platform.devices:
             return cls(device=None, link=None, memory=None, kind=kind)
         if sum(device.count for device in platform.devices) > 1:
-            names = ", ".join(device.name for device in platform.devices)
-            raise UnsupportedError(
-                f"tasks are grouped and ordered for one device, and the platform has {names}; "
-                "keep one of them, or give blocks their costs"
+            names = ", ".join(
+                device.name if device.count == 1 else f"{device.count} x {device.name}"
+                for device in platform.devices
             )
+            return cls(device=None, link=None, memory=None, kind=kind, several=names)
         device = platform.devices[0]
         memory = next((m for m in platform.memories if m.name == device.memory), None)
         ends = {device.name, device.memory}
@@ -145,17 +183,25 @@ class _Device:
         )
         return cls(device=device, link=link, memory=memory, kind=kind)
 
-    def given(self, blocks: Sequence[Block]) -> bool:
-        """Whether all costs are stated, so that they are in the unit of the instance."""
-        return all(
-            block.compute is not None or block.load is not None or not (block.flops or self.device)
-            for block in blocks
-        )
+    def require_one(self) -> None:
+        """Refuse to work something out for several devices.
+
+        Raises
+        ------
+        UnsupportedError
+            The platform has several.
+        """
+        if self.several:
+            raise UnsupportedError(
+                f"tasks are grouped and ordered for one device, and the platform has {self.several}; keep one of "
+                "them, or give all blocks their costs (sharing.blocks[].compute, load)"
+            )
 
     def compute(self, cell: BlockCost) -> float:
         """Seconds or joules to run a block."""
         if cell.compute is not None:
             return float(cell.compute)
+        self.require_one()
         if self.device is None:
             if cell.flops:
                 raise UnsupportedError(
@@ -179,12 +225,16 @@ class _Device:
 
     def layers(self, instance: Instance, model: Model, batch: int) -> FloatArray:
         """Seconds or joules of every layer of a network."""
+        self.require_one()
         if self.device is None:
             raise UnsupportedError(
                 "tasks have blocks of layers and no platform to run on; name one with --platform"
             )
         tables = instance.costs.latency.get(model.name, {}), instance.costs.energy.get(model.name, {})
         found = compute_costs(model, self.device, self.device.name, self.memory, batch, tables)
+        if not np.isfinite(found[0]).all():
+            layer = model.layers[int(np.argmin(np.isfinite(found[0])))]
+            raise UnsupportedError(f"device {self.device.name} cannot run layer {model.name}/{layer.name}")
         return found[0] if self.kind == "time" else found[1]
 
     def load(self, cell: BlockCost) -> float:
@@ -192,7 +242,10 @@ class _Device:
         size = float(cell.bytes or 0.0)
         if cell.load is not None:
             return float(cell.load)
-        if self.link is None or size == 0:
+        if size == 0:
+            return 0.0
+        self.require_one()
+        if self.link is None:
             return 0.0
         if self.kind == "time":
             return self.link.latency + (size / self.link.bandwidth if self.link.bandwidth else 0.0)

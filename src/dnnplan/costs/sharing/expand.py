@@ -22,7 +22,8 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
 
     Where tasks have blocks of layers of their own networks, the layers of a node are those of its first task, and
     tensors go where they go in each task's network. Where blocks have only figures, each node is a layer: its bytes are
-    weights, its FLOP or cost of computing its time; what passes between blocks is not known, and counts no bytes.
+    weights, its FLOP or, in seconds, its cost of computing its time; what passes between blocks is not known, and
+    counts no bytes.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
     PlanError
         `groups` is no task graph of the instance.
     UnsupportedError
-        Tasks of one group have blocks of different numbers of layers, or tasks have periods or batches of their own.
+        Tasks of one group have blocks of different numbers of layers, or some state what a block costs to compute and
+        others do not; or tasks have periods or batches of their own.
 
     Examples
     --------
@@ -139,12 +141,8 @@ def _of_figures(instance: Instance, graph: TaskGraph, names: Sequence[str]) -> I
     for v, (b, group) in enumerate(graph.nodes):
         flops = max((_flops(blocks[b], names[t]) for t in group), default=0.0) if blocks else 0.0
         layers.append(Layer(name=labels[v], op="Block", flops=flops, weight_bytes=float(weights[v])))
-        if (
-            blocks
-            and blocks[b].compute is not None
-            and instance.platform is not None
-            and graph.costs.unit == "s"
-        ):
+        seconds_known = graph.costs.unit == "s" and blocks and _states_compute(blocks[b], group, names)
+        if seconds_known and instance.platform is not None:
             table[labels[v]] = {instance.platform.devices[0].name: float(seconds[v])}
         readers = [
             labels[w] for w, (c, other) in enumerate(graph.nodes) if c == b + 1 and set(other) <= set(group)
@@ -157,6 +155,19 @@ def _of_figures(instance: Instance, graph: TaskGraph, names: Sequence[str]) -> I
         tensors.append(Tensor(name=f"wait {number}", source=last, targets=(labels[node],)))
     model = Model(name=SHARED, layers=tuple(layers), tensors=tuple(tensors))
     return _finished(instance, model, Costs(latency={SHARED: table} if table else {}))
+
+
+def _states_compute(block: Block, group: Sequence[int], names: Sequence[str]) -> bool:
+    """Whether a block states what it costs to compute for the tasks of a group."""
+    if block.compute is not None:
+        return True
+    stated = [names[t] in block.costs and block.costs[names[t]].compute is not None for t in group]
+    if any(stated) and not all(stated):
+        listed = ", ".join(names[t] for t in group)
+        raise UnsupportedError(
+            f"{listed} share a block whose cost of computing is stated for some of them; state it for all"
+        )
+    return all(stated)
 
 
 def _flops(block: Block, task: str) -> float:

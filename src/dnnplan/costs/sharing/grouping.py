@@ -13,6 +13,7 @@ from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.sharing.blocks import BlockCosts, block_costs
 from dnnplan.costs.sharing.graph import Groups, TaskGraph, canonical_groups, indexed_groups, named_groups
 from dnnplan.instances import Instance, InstanceError, Ordering, Plan, Problem
+from dnnplan.instances.sections import AFFINITY_ROUNDING
 
 MEASURES = ("variety", "task_variety", "size", "execution_cost")
 
@@ -24,7 +25,7 @@ class GroupingProblem:
     Parameters
     ----------
     dissimilarity
-        (L, n, n) 1 - affinity; symmetric, diagonal 0.
+        (L, n, n) 1 - affinity, and 0 where an affinity is above 1 by rounding; symmetric, diagonal 0.
     costs
         What blocks cost each task.
     share_compute, share_load
@@ -186,12 +187,14 @@ def grouping_problem(instance: Instance) -> GroupingProblem:
     if levels and not sharing.affinity:
         # Without affinity there is nothing to lose by sharing: all tasks are alike.
         affinity = np.ones((levels, len(tasks), len(tasks)))
+    apart = 1.0 - affinity
+    rounded = (apart < 0) & (apart >= -AFFINITY_ROUNDING)
     share_compute, share_load = mean_visits(len(tasks), instance.ordering or Ordering())
     stages, limits = stages_of(instance, MEASURES, "grouping")
     return GroupingProblem(
         instance=instance,
         tasks=tasks,
-        dissimilarity=1.0 - affinity,
+        dissimilarity=np.where(rounded, 0.0, apart),
         costs=costs,
         share_compute=share_compute,
         share_load=share_load,

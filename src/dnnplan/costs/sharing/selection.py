@@ -12,8 +12,6 @@ from dnnplan.costs.judged import Judged, Terms, keeps_limits, stages_of, weighte
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Instance, InstanceError, Plan, PlanError, Problem, UnsupportedError
 
-MEASURES = ("loss", "affinity", "budget")
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SelectionProblem:
@@ -111,7 +109,7 @@ def selection_problem(instance: Instance) -> SelectionProblem:
     InstanceError
         There are no candidates.
     UnsupportedError
-        The objective is not one of ``loss`` and ``affinity``.
+        The objective is not one of ``loss`` and ``affinity``, or the loss has a limit beside ``affinity``.
 
     Examples
     --------
@@ -136,6 +134,10 @@ def selection_problem(instance: Instance) -> SelectionProblem:
             f"objective '{instance.objective}': networks are chosen for loss or affinity alone"
         )
     name = stages[0][0][0]
+    if name == "affinity" and "loss" in limits:
+        raise UnsupportedError(
+            "limit 'loss' beside objective 'affinity': networks are chosen for one of the two at a time"
+        )
     tasks = instance.effective_tasks()
     index = {task.name: t for t, task in enumerate(tasks)}
     members, score = [], np.full((len(sharing.candidates), len(tasks)), np.inf)

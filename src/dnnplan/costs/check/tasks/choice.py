@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dnnplan.costs.check.rules import Findings
+from dnnplan.costs.check.tasks.refuse import missing
 from dnnplan.instances import Instance, Plan
 
 
-def check_choice(instance: Instance, plan: Plan, names: list[str], found: Findings) -> dict[str, float]:
-    """Judge the candidates of a plan; figures of the choice, empty where it is not whole."""
+def check_choice(
+    instance: Instance, plan: Plan, names: list[str], found: Findings, score: str
+) -> dict[str, float]:
+    """Judge the candidates of a plan, whose score is a loss or an affinity; no figures where it is not whole.
+
+    Raises
+    ------
+    InstanceError
+        There are no candidates.
+    """
     candidates = instance.sharing.candidates if instance.sharing is not None else ()
+    if not candidates:
+        raise missing("sharing.candidates", "networks to choose from")
     if len(set(plan.candidates)) != len(plan.candidates):
         found.report("candidates", "candidates", "a candidate is chosen twice")
     for number in plan.candidates:
@@ -25,7 +36,7 @@ def check_choice(instance: Instance, plan: Plan, names: list[str], found: Findin
             "limit", "groups", f"{len(chosen)} candidates, the limit is {limit}", len(chosen) - limit
         )
     own = {"budget": sum(float(candidate.cost) for candidate in chosen)}
-    loss = "affinity" not in instance.objective
+    loss = score == "loss"
     weights = {task.name: float(task.weight) for task in instance.effective_tasks()}
     total = 0.0
     for name in names:
@@ -36,5 +47,5 @@ def check_choice(instance: Instance, plan: Plan, names: list[str], found: Findin
             found.report("served", name, f"no chosen candidate serves task {name}")
             return {}
         total += weights[name] * (min(figures) if loss else max(figures))
-    own["loss" if loss else "affinity"] = total
+    own[score] = total
     return own

@@ -103,7 +103,7 @@ def graph_measures(instance: Instance, tree: Tree) -> dict[str, float]:
         for group in level:
             pairs = list(combinations(sorted(group, key=index.__getitem__), 2))
             apart = (
-                [1.0 - float(matrix[index[a]][index[b]] or 0.0) for a, b in pairs]
+                [max(0.0, 1.0 - float(matrix[index[a]][index[b]] or 0.0)) for a, b in pairs]
                 if matrix is not None
                 else []
             )
