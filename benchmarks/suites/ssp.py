@@ -11,7 +11,7 @@ from dnnplan.instances.files import read_instance
 
 SUMMARY = "job sequencing and tool switching, 10 to 40 jobs: auto against best known values"
 
-SECONDS = 10.0
+SECONDS = 5.0
 
 
 def cases() -> Iterator[Case]:

@@ -16,8 +16,8 @@ from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 
 DYNAMIC_TASKS = 12
 """Tasks up to which all sets are gone through at once."""
-FIRST_SECONDS, FIRST_SHARE = 6.0, 0.2
-"""Local search before the first proof: its longest, and its share."""
+FIRST_SECONDS, FIRST_SHARE = 0.05, 0.2
+"""Local search before the first proof: seconds for each task, and its longest share."""
 PROOF_SHARE, SEARCH_SHARE = 0.7, 0.5
 """Of what is left: a proof, and the local search that follows it."""
 AGAIN_SECONDS = 2.0
@@ -58,7 +58,7 @@ def _search_and_prove(problem: OrderingProblem, search: TaskSearch[OrderingProbl
         search.infeasible = "no order takes allowed steps only"
         return
     search.improve_bound(bound * problem.weight, "assignment")
-    improve_order(problem, search, min(FIRST_SECONDS, FIRST_SHARE * _left(search)))
+    improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * _left(search)))
     if search.finished():
         return
     proof = OrderProof(problem)
