@@ -10,6 +10,7 @@ from pathlib import Path
 import dnnplan
 from dnnplan.instances.catalogue import bundled_names, load_bundled, load_platform, platform_names
 from dnnplan.instances.formats.onnx import light_network_paths, read_onnx
+from dnnplan.instances.generators.sharing import task_sharing
 from dnnplan.solvers import solve, solver_names
 
 
@@ -40,6 +41,11 @@ def main() -> None:
         answer = solve(load_bundled("tiny/hand"), solver, time_limit=5)
         assert answer.valid, (solver, answer.status, answer.message)
         print(f"{solver}: {answer.status} {answer.objective.value}")
+    tasks = task_sharing(5, 3, seed=1)
+    for problem, objective in (("grouping", "execution_cost"), ("joint", "switching")):
+        answer = solve(tasks, problem=problem, objective=objective, limits={"variety": 0.5}, time_limit=20)
+        assert (answer.status, answer.valid) == ("optimal", True), (problem, answer.status, answer.message)
+        print(f"{problem}: {answer.status} {answer.objective.value}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -36,16 +36,25 @@ WIDTH = 100
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if every plan is valid."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
+    return command(run, "benchmarks.demo", __doc__, "seconds for each solver", arguments)
+
+
+def command(
+    demo: Callable[[Path, float, Console], int],
+    module: str,
+    about: str | None,
+    limit: str,
+    arguments: Sequence[str] | None,
+) -> int:
+    """The command line of a demo: its folder and time limit; 2 and a message if something is wrong."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     parser.add_argument("--output", default="demo-output", metavar="FOLDER", help="where files are written")
-    parser.add_argument(
-        "--time-limit", type=float, default=SECONDS, metavar="S", help="seconds for each solver"
-    )
+    parser.add_argument("--time-limit", type=float, default=SECONDS, metavar="S", help=limit)
     asked = parser.parse_args(arguments)
     # Not a terminal: wide enough for the table, instead of the 80 columns that rich assumes.
     out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     try:
-        return run(Path(asked.output), asked.time_limit, out)
+        return demo(Path(asked.output), asked.time_limit, out)
     except (DnnplanError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.demo import WIDTH
+from benchmarks.demo import WIDTH, command
 from dnnplan.cli.live import progress_line
 from dnnplan.costs.ordering.problem import ordering_problem
 from dnnplan.costs.sharing.affinity import affinity
 from dnnplan.costs.sharing.grouping import GroupingProblem, grouping_problem
-from dnnplan.instances import DnnplanError, Instance, Ordering, Plan, Precedence, Result, Sharing, Task
+from dnnplan.instances import Instance, Ordering, Plan, Precedence, Result, Sharing, Task
 from dnnplan.instances.catalogue import load_platform
 from dnnplan.instances.files import write_instance, write_plan, write_text
 from dnnplan.instances.sections import Block
@@ -46,7 +45,7 @@ IMAGE, CHANNELS, CLASSES = 48, (3, 16, 32, 64, 64), 2
 SAMPLES, FEATURES = 120, 32
 OWN = (0.15, 0.35, 0.7)
 """How much of the features is of a family, behind each of the first blocks; half as much is of the task alone."""
-SEED, SECONDS, FLOAT = 5, 20.0, 4
+SEED, FLOAT = 5, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +62,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if every plan is valid."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo_tasks", description=__doc__)
-    parser.add_argument("--output", default="demo-output", metavar="FOLDER", help="where files are written")
-    parser.add_argument(
-        "--time-limit", type=float, default=SECONDS, metavar="S", help="seconds for each search"
-    )
-    asked = parser.parse_args(arguments)
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    try:
-        return run(Path(asked.output), asked.time_limit, out)
-    except (DnnplanError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    return command(run, "benchmarks.demo_tasks", __doc__, "seconds for each search", arguments)
 
 
 def run(folder: Path, time_limit: float, out: Console) -> int:
