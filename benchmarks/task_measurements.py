@@ -197,6 +197,9 @@ def _orders_agree(seed: int) -> bool:
     instance = random_order_instance(10_000 + seed, kind)
     best = best_by_trying(instance)
     problem = ordering_problem(instance)
+    if problem.is_plain:
+        # Some drawn conditions are none.
+        solvers = ("cpsat", "milp", "dynamic", "relax_and_search")
     for name in solvers:
         search = TaskSearch(problem, Settings(time_limit=SOLVE_SECONDS, workers=1), name=name)
         get_solver(name, "ordering").run(problem, search)

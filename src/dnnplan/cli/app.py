@@ -16,6 +16,7 @@ from dnnplan.cli import (
     exits,
     generate,
     lists,
+    predict,
     rates,
     show,
     solve,
@@ -73,5 +74,8 @@ app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
+app.command("evaluate-predictor", cls=predict.SeveralFiles, rich_help_panel="Costs")(
+    predict.evaluate_predictor
+)
 app.command("solvers", rich_help_panel="Solvers")(lists.solvers)
 app.command("bench", rich_help_panel="Solvers")(bench.bench)
