@@ -9,15 +9,18 @@ from dnnplan.solvers.ordering.conditional import solve_conditional
 from dnnplan.solvers.ordering.depth_first import depth_first_order, is_optimal
 from dnnplan.solvers.ordering.dynamic import prove_small_order
 from dnnplan.solvers.ordering.local_search import improve_order, propose_orders
-from dnnplan.solvers.ordering.relax_and_search import OrderProof, quick_order_bound
+from dnnplan.solvers.ordering.relax_and_search import (
+    FIRST_SECONDS,
+    FIRST_SHARE,
+    OrderProof,
+    quick_order_bound,
+)
 from dnnplan.solvers.ordering.tool_search import solve_tools
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 
 DYNAMIC_TASKS = 12
 """Tasks up to which all sets are gone through at once."""
-FIRST_SECONDS, FIRST_SHARE = 0.05, 0.2
-"""Local search before the first proof: seconds for each task, and its longest share."""
 PROOF_SHARE, SEARCH_SHARE = 0.7, 0.5
 """Of what is left: a proof, and the local search that follows it."""
 AGAIN_SECONDS = 2.0

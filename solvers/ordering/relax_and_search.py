@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from dnnplan.solvers.ordering.labelled_sets import Outcome
 
 MOST_STATES, WINDOW_STATES = 20_000_000, 4_000_000
-RELAX_SHARE, FIRST_SHARE = 0.6, 0.25
-"""Of the time for a form: the relaxation; of the whole time: local search before anything is proven."""
+RELAX_SHARE = 0.6
+"""Of the time for a form: the relaxation."""
+FIRST_SECONDS, FIRST_SHARE = 0.05, 0.2
+"""Local search before the first proof: seconds for each task, and its longest share of the time."""
 STARTS, RESTART_SHARE = 4, 0.02
 """Starts of the relaxation, and the share of the time that the first ones may have taken for another one."""
 FIRST_WINDOW, WIDER, WINDOW_SHARE = 7, 3, 0.2
@@ -62,7 +64,7 @@ class RelaxAndSearch:
                 "relax_and_search: costs of conditions and tools are no sums of steps; use auto"
             )
         propose_orders(problem, search)
-        improve_order(problem, search, FIRST_SHARE * _left(search))
+        improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * _left(search)))
         OrderProof(problem).run(search)
 
 
