@@ -1,0 +1,46 @@
+"""Latency predictors: operator-wise models, and networks composed of them (docs/predictors.md)."""
+
+from dnnplan.costs.predict.by_operator import evaluate_operators
+from dnnplan.costs.predict.compose import Composition, NetworkTerms, fit_composition, network_terms
+from dnnplan.costs.predict.design import Design
+from dnnplan.costs.predict.evaluate import NetworkModel, accuracy, evaluate_networks, fit_networks
+from dnnplan.costs.predict.features import qed_usc_design
+from dnnplan.costs.predict.files import load_model, save_model
+from dnnplan.costs.predict.gpus import neusight_design
+from dnnplan.costs.predict.kernels import FAMILIES, PHONES, RULES, RuleSet, kernel_classes, rule_set, tail
+from dnnplan.costs.predict.layouts import LAYOUTS, read_neusight, read_qed_usc, read_qed_usc_networks
+from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators
+from dnnplan.costs.predict.tables import EndToEnd, Operators
+
+__all__ = [
+    "FAMILIES",
+    "LAYOUTS",
+    "MODELS",
+    "PHONES",
+    "RULES",
+    "Composition",
+    "Design",
+    "EndToEnd",
+    "NetworkModel",
+    "NetworkTerms",
+    "OperatorModel",
+    "Operators",
+    "RuleSet",
+    "accuracy",
+    "evaluate_networks",
+    "evaluate_operators",
+    "fit_composition",
+    "fit_networks",
+    "fit_operators",
+    "kernel_classes",
+    "load_model",
+    "network_terms",
+    "neusight_design",
+    "qed_usc_design",
+    "read_neusight",
+    "read_qed_usc",
+    "read_qed_usc_networks",
+    "rule_set",
+    "save_model",
+    "tail",
+]

@@ -1,0 +1,135 @@
+"""Published tables of measured operators: `qed-usc` and `neusight` (docs/predictors.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dnnplan.costs.predict.tables import EndToEnd, Operators, need_columns, number, read_rows
+from dnnplan.instances.errors import FormatError, InputError
+from dnnplan.instances.wording import unknown
+
+LAYOUTS = ("qed-usc", "neusight")
+
+MICRO, MILLI = 1e-6, 1e-3
+FEATURES = ("Input_shape", "Input_channel", "Output_shape", "Stride", "Kernel", "Filter", "Group", "FLOPS")
+"""Keys of the feature column of qed-usc; "-" stands for not applicable."""
+MAX_FEATURE = 1000
+"""Characters of a feature cell."""
+NEUSIGHT = ("op", "device", "latency_ms")
+MEASURED = ("main_kernel", "n_kernels")
+"""Columns of NeuSight that only a run tells: never a feature."""
+
+
+def read_qed_usc(path: Path, target: str) -> Operators:
+    """Operators of a table of github.com/qed-usc/mobile-ml-benchmark, such as tflite_cnn_ops_gpu.csv.gz.
+
+    Parameters
+    ----------
+    path
+        Columns model, operation, feature (a dict of Python as text), and for each phone ``PHONE|gpu|float``
+        (microseconds) and ``PHONE|gpu|kernel``.
+    target
+        A latency column: ``mi8se|gpu|float``.
+
+    Raises
+    ------
+    InputError
+        The file is damaged or not of this layout, or the target is no column of it.
+    """
+    rows = read_rows(path)
+    need_columns(rows, ("model", "operation", "feature"), path)
+    _need_target(target, [name for name in rows[0] if name.endswith("|float")], path)
+    kernel = "|".join([*target.split("|")[:2], "kernel"])
+    rows = [row for row in rows if row[target] != ""]
+    if not rows:
+        raise InputError(f"no measured row for {target!r}", source=str(path))
+    features = [_features(row["feature"], at, path) for at, row in enumerate(rows, start=2)]
+    return Operators(
+        network=np.array([row["model"] for row in rows]),
+        kind=np.array([row["operation"] for row in rows]),
+        kernel=np.array([row.get(kernel, "") for row in rows]),
+        columns={name: np.array([f[name] for f in features]) for name in FEATURES},
+        latency=MICRO
+        * np.array([number(r[target], f"row {i}, {target}", path, above=0) for i, r in enumerate(rows, 2)]),
+    )
+
+
+def read_qed_usc_networks(path: Path, target: str) -> EndToEnd:
+    """Networks of a table of the same repository, such as tflite_cnn_e2e.csv.gz: columns model, ``target|mean``."""
+    rows = read_rows(path)
+    need_columns(rows, ("model",), path)
+    column = f"{target}|mean"
+    _need_target(target, [name.removesuffix("|mean") for name in rows[0] if name.endswith("|mean")], path)
+    rows = [row for row in rows if row[column] != ""]
+    names = [row["model"] for row in rows]
+    if len(set(names)) < len(names):
+        raise FormatError("a network is there twice", source=str(path))
+    seconds = [number(r[column], f"row {i}, {column}", path, above=0) for i, r in enumerate(rows, start=2)]
+    return EndToEnd(np.array(names), MICRO * np.array(seconds))
+
+
+def read_neusight(paths: Iterable[Path]) -> Operators:
+    """Operators of tables of github.com/sitar-lab/NeuSight: op, device, shape columns, latency_ms.
+
+    `kind` is the operator, `network` the GPU. The columns main_kernel and n_kernels come from the measured run
+    and are left out.
+    """
+    tables = []
+    for path in paths:
+        rows = read_rows(path)
+        need_columns(rows, NEUSIGHT, path)
+        shapes = [name for name in rows[0] if name not in (*NEUSIGHT, *MEASURED)]
+        wrong = [name for name in shapes if not name.isidentifier() or len(name) > 40]
+        if wrong or len(shapes) > 32:
+            raise FormatError(
+                f"{len(shapes)} shape columns, such as {(wrong or shapes)[0]!r}", source=str(path)
+            )
+        tables.append((path, rows, shapes))
+    if not tables:
+        raise InputError("no file of operators")
+    names = sorted({name for *_, shapes in tables for name in shapes})
+    every = [(path, at, row) for path, rows, _ in tables for at, row in enumerate(rows, start=2)]
+    columns = {
+        name: np.array([number(r[name], f"row {i}, {name}", p) if name in r else np.nan for p, i, r in every])
+        for name in names
+    }
+    return Operators(
+        network=np.array([row["device"] for *_, row in every]),
+        kind=np.array([row["op"] for *_, row in every]),
+        kernel=np.full(len(every), ""),
+        columns=columns,
+        latency=MILLI
+        * np.array([number(r["latency_ms"], f"row {i}, latency_ms", p, above=0) for p, i, r in every]),
+    )
+
+
+def _need_target(target: str, known: list[str], path: Path) -> None:
+    if target not in known:
+        raise InputError(unknown("target", target, known), source=str(path))
+
+
+def _features(text: str, row: int, path: Path) -> dict[str, float]:
+    """The numbers of a feature cell, NaN for "-"; read as a literal, so nothing in it runs."""
+    where = f"row {row}, feature"
+    if len(text) > MAX_FEATURE:
+        raise FormatError(f"{where}: longer than {MAX_FEATURE} characters", source=str(path))
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        found = None
+    if not isinstance(found, dict) or set(found) != set(FEATURES):
+        raise FormatError(
+            f"{where}: {text[:60]!r}, expected the keys {', '.join(FEATURES)}", source=str(path)
+        )
+    values = {}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise FormatError(f"{where}, {name}: {value!r}, expected a number or '-'", source=str(path))
+        values[name] = np.nan if value == "-" else number(str(value), f"{where}, {name}", path)
+        if values[name] < 0:
+            raise FormatError(f"{where}, {name}: {value!r}, expected 0 or more", source=str(path))
+    return values
