@@ -23,6 +23,7 @@ from dnnplan.costs.sharing.grouping import GroupingProblem, grouping_problem
 from dnnplan.costs.sharing.selection import selection_problem
 from dnnplan.instances import Instance, Ordering, Precedence, Task
 from dnnplan.instances.files import read_instance
+from dnnplan.instances.result import GAP_TOLERANCE
 from dnnplan.solvers import get_solver
 from dnnplan.solvers.grouping.front import pareto_front_of
 from dnnplan.solvers.search import Settings, TaskSearch
@@ -33,8 +34,8 @@ from tests.support.random_orders import KINDS, random_order_instance
 FRONT_SECONDS, DAY_SECONDS, ANTLER_SECONDS = 10.0, 5e-3, 0.1
 SOLVE_SECONDS = 60.0
 MOST_EQUAL = 1e-9
-AGREE_GAP = 1e-6
-"""Relative gap at which exact solvers stop, and by which their values may differ from the best."""
+AGREE_GAP = GAP_TOLERANCE
+"""Relative gap at which exact solvers stop, and by which their values may thus differ from the best."""
 POINTS = "0,1"
 """Branch points of the six-layer networks at which the published task graphs have their two levels."""
 
@@ -203,7 +204,7 @@ def _orders_agree(seed: int) -> bool:
         # Some drawn conditions are none.
         solvers = ("cpsat", "milp", "dynamic", "relax_and_search")
     for name in solvers:
-        search = TaskSearch(problem, Settings(time_limit=SOLVE_SECONDS, workers=1, gap=AGREE_GAP), name=name)
+        search = TaskSearch(problem, Settings(time_limit=SOLVE_SECONDS, workers=1), name=name)
         get_solver(name, "ordering").run(problem, search)
         if np.isinf(best):
             if search.best is not None or not search.infeasible:
@@ -227,7 +228,7 @@ def _agree(seed: int, kind: str, solvers: Sequence[str]) -> bool:
     problem = view(draw(10_000 + seed))
     best = oracle(problem)
     for name in solvers:
-        search = TaskSearch(problem, Settings(time_limit=SOLVE_SECONDS, workers=1, gap=AGREE_GAP), name=name)
+        search = TaskSearch(problem, Settings(time_limit=SOLVE_SECONDS, workers=1), name=name)
         get_solver(name, kind).run(problem, search)
         if not task_oracles.agrees(search.value, best) or not search.proved:
             return False

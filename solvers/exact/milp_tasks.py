@@ -92,9 +92,10 @@ def run_task_programme(
     elif _with_highs(built, search, presolve=True) == "infeasible":
         if search.best is not None:
             log.warning(
-                "HiGHS says infeasible, yet there is a checked %s; its word is not taken", built.answers
+                "HiGHS says infeasible, yet there is a checked %s; solving again without presolve",
+                built.answers,
             )
-        elif _with_highs(built, search, presolve=False) == "infeasible" and search.best is None:
+        if _with_highs(built, search, presolve=False) == "infeasible" and search.best is None:
             search.infeasible = f"no {built.answers} keeps all limits (HiGHS, with and without presolve)"
 
 

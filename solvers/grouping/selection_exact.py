@@ -105,13 +105,16 @@ def solve_selection_milp(
     from dnnplan.solvers.exact.milp_tasks import TaskProgramme, run_task_programme
 
     v = build(candidates, known_value(problem, search))
-    weight = problem.stages[0][0][1]
+    weight, least = problem.stages[0][0][1], float(candidates.least.sum())
     built = TaskProgramme(
         pulp=v.model,
         unit=v.unit * weight,
         constant=(v.constant - 2 * rounding(candidates)) * weight,
         largest=v.largest,
-        least=-math.inf,
+        # Every task takes its least score or more.
+        least=(least - 1e-12 * float(np.abs(candidates.least).sum())) * weight
+        if math.isfinite(least)
+        else -math.inf,
         extract=lambda values: extract(v, values),
         answers="choice of networks",
         gap=0.0,

@@ -252,6 +252,24 @@ def test_damaged_models_are_refused(name, array, synthetic, tmp_path):
         pr.load_model(path)
 
 
+def test_models_with_changed_bytes_are_refused_or_read(synthetic, tmp_path):
+    ops = pr.read_qed_usc(synthetic[0], TARGET)
+    design = pr.qed_usc_design(ops)
+    path = tmp_path / "model.npz"
+    pr.save_model(pr.fit_operators(design, ops.latency, "linear"), path)
+    raw, rng, refused = path.read_bytes(), np.random.default_rng(8), 0
+    for _ in range(200):
+        changed = bytearray(raw)
+        for at in rng.integers(0, len(raw), 3):
+            changed[at] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            pr.load_model(path).predict(design)
+        except FormatError:
+            refused += 1
+    assert refused > 100
+
+
 def terms_of(rng, count):
     counts = rng.integers(2, 30, (count, 2)).astype(float)
     return pr.NetworkTerms(("a", "b"), counts, counts * rng.uniform(1e-5, 1e-3, (count, 2)))

@@ -74,8 +74,8 @@ def evaluate_predictor(
     model: Annotated[
         str,
         typer.Option(
-            help="auto | linear | lasso | random-forest | extra-trees | boosting | mlp | ensemble; auto: chosen on "
-            "the training data."
+            help="auto | linear | lasso | random-forest | extra-trees | boosting | boosting-l1 | boosting-both | mlp | "
+            "ensemble; auto: chosen on the training data."
         ),
     ] = "auto",
     json: opt.Json = False,

@@ -28,14 +28,14 @@ def fit_operator_table(
         (n,) operators.
     shape
         (n,) number of the shape: `auto` compares models on shapes that they have not seen. On more than `LARGE`
-        rows it takes boosting, as forests become large files there.
+        rows it takes `boosting-both`: forests become large files there, and training several takes long.
     kind, seed
         As in `fit_operators`.
     """
     if kind != "auto":
         return fit_operators(design, seconds, kind, seed=seed)
     if len(seconds) > LARGE:
-        return fit_operators(design, seconds, "boosting", seed=seed)
+        return fit_operators(design, seconds, "boosting-both", seed=seed)
     test = _held_out(shape, seed)
     best, chosen = np.inf, CANDIDATES[0]
     for name in CANDIDATES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,20 @@ MAX_BYTES = 512 * 2**20
 MAX_HEADER = 2**20
 MAX_NAMES = 10_000
 MAX_PARTS = 64
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What zipfile and numpy raise on damaged files."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -66,9 +81,9 @@ def _arrays(path: Path) -> Arrays:
                 raise FormatError(f"more than {MAX_BYTES} bytes unpacked")
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, MemoryError) as error:
-        if isinstance(error, FormatError):
-            raise
+    except (FormatError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except DAMAGE as error:
         raise FormatError(f"not a model: {error}") from None
 
 

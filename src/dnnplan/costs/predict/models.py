@@ -111,12 +111,14 @@ def _random_forest(rows: FloatArray, target: FloatArray, weight: FloatArray, see
     return from_sklearn(model.fit(rows, target, sample_weight=weight))
 
 
-def _boosting(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
+def _boosting(
+    rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int, loss: str = "regression"
+) -> Part:
     package = lightgbm()
     large = len(rows) > LARGE
     settings = {
-        "objective": "regression",
-        "learning_rate": 0.1 if large else 0.06,
+        "objective": loss,
+        "learning_rate": 0.06,
         "num_leaves": 63 if large else 31,
         "min_data_in_leaf": 5,
         "bagging_fraction": 0.8,
@@ -130,6 +132,10 @@ def _boosting(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: in
     }
     data = package.Dataset(rows, label=target, weight=weight, params={"verbose": -1})
     return from_lightgbm(package.train(settings, data, num_boost_round=600 if large else 300))
+
+
+def _boosting_l1(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
+    return _boosting(rows, target, weight, seed, "l1")
 
 
 def _lasso(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
@@ -147,7 +153,7 @@ def _perceptron(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: 
 
 
 TREES = 60
-LARGE = 20_000
+LARGE = 10_000
 """Rows from which boosting takes more and larger trees."""
 
 Fit = Callable[[FloatArray, FloatArray, FloatArray, int], Part]
@@ -157,6 +163,8 @@ MODELS: dict[str, tuple[Fit, ...]] = {
     "random-forest": (_random_forest,),
     "extra-trees": (_extra_trees,),
     "boosting": (_boosting,),
+    "boosting-l1": (_boosting_l1,),
+    "boosting-both": (_boosting, _boosting_l1),
     "mlp": (_perceptron,),
     "ensemble": (_extra_trees, _boosting),
 }
