@@ -299,6 +299,27 @@ def test_composition_takes_terms_by_class_where_they_are_needed():
     assert found.predict(terms) == pytest.approx(seconds, rel=0.05)
 
 
+def test_compositions_as_records():
+    rng = np.random.default_rng(9)
+    terms = terms_of(rng, 30)
+    found = pr.fit_composition(terms, None, 1e-3 + terms.sums @ [1.0, 2.0], form="counts")
+    record = pr.composition_record(found)
+    again = pr.composition_from(json.loads(json.dumps(record)))
+    assert (again.predict(terms, quantile=0.5) == found.predict(terms, quantile=0.5)).all()
+    wrong = (
+        {"form": "product"},
+        {"form": "sum"},
+        {"classes": "ab"},
+        {"coefficients": [-1.0] * 5},
+        {"residuals": [1.0, 0.0]},
+        {"residuals": []},
+        {"more": 1},
+    )
+    for change_ in wrong:
+        with pytest.raises(FormatError, match="composition"):
+            pr.composition_from(record | change_)
+
+
 def test_terms_of_networks():
     names, ops = np.array(["y", "x"]), np.array(["x", "y", "x", "z"])
     terms = pr.network_terms(names, ops, np.array(["a", "a", "b", "b"]), np.array([1.0, 2.0, 4.0, 8.0]))

@@ -10,6 +10,7 @@ from dnnplan.costs.predict.gpus import neusight_design
 from dnnplan.costs.predict.kernels import FAMILIES, PHONES, RULES, RuleSet, kernel_classes, rule_set, tail
 from dnnplan.costs.predict.layouts import LAYOUTS, read_neusight, read_qed_usc, read_qed_usc_networks
 from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators
+from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.predict.tables import EndToEnd, Operators
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Operators",
     "RuleSet",
     "accuracy",
+    "composition_from",
+    "composition_record",
     "evaluate_networks",
     "evaluate_operators",
     "fit_composition",
