@@ -80,7 +80,9 @@ def test_standard_input(run):
 def test_a_problem_that_is_not_solved_says_what_is_available(run):
     done = run("solve", "tiny/hand", "--problem", "serving")
     assert done.exit_code == 2
-    assert "not available yet; this version solves mapping, grouping, ordering, joint" in done.stderr
+    assert (
+        "not available yet; this version solves mapping, grouping, selection, ordering, joint" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
