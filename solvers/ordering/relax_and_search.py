@@ -97,12 +97,13 @@ class OrderProof:
             share = max(0.0, until - search.seconds) / (len(self.forms) - number)
             bounds.append(form.prove(search, search.seconds + share, self.turn))
         least = min(bounds)
-        if math.isinf(least) and search.value is None:
+        if least == math.inf and search.value is None:
             search.infeasible = "no order keeps all precedences and takes allowed steps only"
             return
-        value = math.inf if search.value is None else search.value
-        name = "relaxation with precedence cuts, labelled sets"
-        search.improve_bound(min(least * self.problem.weight, value), name)
+        bound = min(least * self.problem.weight, math.inf if search.value is None else search.value)
+        # Without time for any relaxation nothing is known.
+        if math.isfinite(bound):
+            search.improve_bound(bound, "relaxation with precedence cuts, labelled sets")
 
 
 class _FormProof:

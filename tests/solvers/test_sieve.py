@@ -86,3 +86,11 @@ def test_without_time_there_are_no_bounds() -> None:
     relaxation = Relaxation(form)
     allowed = np.ones(len(relaxation.cost), dtype=bool)
     assert Sieve(relaxation, allowed, math.inf, lambda: 0.0)(np.array([[0, 1]])) is None
+
+
+def test_without_time_nothing_is_proven() -> None:
+    problem = ordering_problem(random_order_instance(1, "open"))
+    search = TaskSearch(problem, Settings(time_limit=30, workers=1), name="relax_and_search")
+    OrderProof(problem).run(search, seconds=0.0)
+    assert search.infeasible is None
+    assert search.bound is None
