@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from benchmarks.requirements.published import Compared, at_most, compared, count, none_contradicted, proved_by
 from benchmarks.requirements.verdict import Verdict, not_run
 from benchmarks.row import Row
-from benchmarks.suites import antler, choosing, conditional, sop, ssp
+from benchmarks.suites import antler, choosing, conditional, sop, sop_long, ssp
 
 PRINTED, EXACT = 5e-4, 1e-6
 """Relative: published totals are printed with four digits, published optima with five or six."""
@@ -113,9 +114,12 @@ def _sop(rows: Sequence[Row]) -> list[Verdict]:
 
 def _sop_long(rows: Sequence[Row]) -> list[Verdict]:
     several = compared(rows, sop.references)
-    return [
-        count("sequential ordering: proven on 14 within 600 s", several, proved_by(601.0), least=14, named=14)
-    ]
+    verdict = count(
+        "sequential ordering: proven on 14 within 600 s", several, proved_by(601.0), least=14, named=14
+    )
+    # Ten minutes each: not all of them are run every time.
+    closed = sum(1 for _ in sop_long.cases())
+    return [replace(verdict, found=f"{verdict.found}; {len(several)} of {closed} that are closed were run")]
 
 
 def _conditional(rows: Sequence[Row]) -> list[Verdict]:
@@ -154,7 +158,7 @@ def _ssp(rows: Sequence[Row]) -> list[Verdict]:
     excess = statistics.fmean(c.run.value / c.references["best known"] - 1.0 for c in large) if large else 0.0  # type: ignore[operator]
     return [
         count(
-            "tool switching, up to 15 jobs, 10 s: best known on 78 of 80",
+            "tool switching, up to 15 jobs, within 10 s (5 s are given): best known on 78 of 80",
             small,
             lambda c: at_most(c.run.value, c.references["best known"]),
             least=78,

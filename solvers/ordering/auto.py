@@ -14,10 +14,11 @@ from dnnplan.solvers.ordering.relax_and_search import (
     FIRST_SHARE,
     OrderProof,
     quick_order_bound,
+    time_left,
 )
 from dnnplan.solvers.ordering.tool_search import solve_tools
 from dnnplan.solvers.registry import Capabilities
-from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
+from dnnplan.solvers.search import TaskSearch
 
 DYNAMIC_TASKS = 12
 """Tasks up to which all sets are gone through at once."""
@@ -61,21 +62,17 @@ def _search_and_prove(problem: OrderingProblem, search: TaskSearch[OrderingProbl
         search.infeasible = "no order takes allowed steps only"
         return
     search.improve_bound(bound * problem.weight, "assignment")
-    improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * _left(search)))
+    improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * time_left(search)))
     if search.finished():
         return
     proof = OrderProof(problem)
-    proof.run(search, PROOF_SHARE * _left(search))
-    turn = 0
+    turn = 1
+    proof.run(search, PROOF_SHARE * time_left(search), turn)
     while not search.finished():
-        before, turn = search.value, turn + 1
-        improve_order(problem, search, SEARCH_SHARE * _left(search), turn)
-        if search.value == before or _left(search) <= AGAIN_SECONDS:
+        before, turn = search.value, turn + 2
+        improve_order(problem, search, SEARCH_SHARE * time_left(search), turn - 1)
+        if search.value == before or time_left(search) <= AGAIN_SECONDS:
             break
-        proof.run(search, PROOF_SHARE * _left(search))
+        proof.run(search, PROOF_SHARE * time_left(search), turn)
     if not search.finished():
-        improve_order(problem, search, _left(search), turn + 1)
-
-
-def _left(search: TaskSearch[OrderingProblem]) -> float:
-    return search.remaining if math.isfinite(search.remaining) else UNLIMITED_SECONDS
+        improve_order(problem, search, time_left(search), turn + 1)

@@ -62,7 +62,8 @@ def search_sets(
 
     A label (set, last node) has the cost of its cheapest path and the largest sum of reduced costs that shows it to
     be too dear; labels above the ceiling are dropped. Bounds of this kind in dynamic programmes: Christofides,
-    Mingozzi and Toth (1981); feasible sets: Kahn (1979). O(labels x out-degree) in time.
+    Mingozzi and Toth (1981); sets that are closed under precedences: Schrage and
+    Baker (1978). O(labels x out-degree) in time.
 
     Parameters
     ----------

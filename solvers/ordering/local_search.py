@@ -119,7 +119,7 @@ def improving(
     team = [
         threading.Thread(
             target=_walk,
-            args=(Walker(problem, families, turn * threads + k, search), search, stop),
+            args=(Walker(problem, families, turn * search.settings.workers + k, search), search, stop),
             daemon=True,
         )
         for k in range(threads)

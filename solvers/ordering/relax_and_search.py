@@ -64,7 +64,7 @@ class RelaxAndSearch:
                 "relax_and_search: costs of conditions and tools are no sums of steps; use auto"
             )
         propose_orders(problem, search)
-        improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * _left(search)))
+        improve_order(problem, search, min(FIRST_SECONDS * problem.n, FIRST_SHARE * time_left(search)))
         OrderProof(problem).run(search)
 
 
@@ -77,25 +77,24 @@ class OrderProof:
     """What is known of the orders of a problem, from one run to the next: the relaxation of each form."""
 
     def __init__(self, problem: OrderingProblem) -> None:
-        self.problem, self.turn = problem, 0
+        self.problem = problem
         forms = path_forms(problem)
         self.forms = [_FormProof(problem, form) for form in forms] if len(forms) <= MOST_FORMS else []
 
-    def run(self, search: TaskSearch[OrderingProblem], seconds: float | None = None) -> None:
+    def run(self, search: TaskSearch[OrderingProblem], seconds: float | None = None, turn: int = 1) -> None:
         """Prove the incumbent, or find what is better, form after form; report the best bound in any case.
 
-        What takes one thread has local search in the others beside it.
+        What takes one thread has local search in the others beside it, with the random numbers of that turn.
         """
         if not self.forms:
             return
-        self.turn += 1
-        until = search.seconds + (_left(search) if seconds is None else min(seconds, _left(search)))
+        until = search.seconds + (time_left(search) if seconds is None else min(seconds, time_left(search)))
         bounds = []
         for number, form in enumerate(self.forms):
             if search.finished():
                 return
             share = max(0.0, until - search.seconds) / (len(self.forms) - number)
-            bounds.append(form.prove(search, search.seconds + share, self.turn))
+            bounds.append(form.prove(search, search.seconds + share, turn))
         least = min(bounds)
         if least == math.inf and search.value is None:
             search.infeasible = "no order keeps all precedences and takes allowed steps only"
@@ -255,5 +254,6 @@ class _Sets:
         )
 
 
-def _left(search: TaskSearch[OrderingProblem]) -> float:
+def time_left(search: TaskSearch[OrderingProblem]) -> float:
+    """Seconds left; `UNLIMITED_SECONDS` without a limit."""
     return search.remaining if math.isfinite(search.remaining) else UNLIMITED_SECONDS

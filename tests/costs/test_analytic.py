@@ -1,86 +1,47 @@
-"""Closed forms against figures worked out by hand, against SCALE-Sim and H2H, and what must hold for any of them."""
+"""Analytic models by hand: the work of layers, rooflines, FPGAs, microcontrollers, energy."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import time
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dnnplan.costs import analytic
 from dnnplan.costs.analytic import (
     ANNETTE_DNNDK,
     MAESTRO,
-    ComposedArray,
     EnergyFigures,
     Fpga,
-    LatencyModel,
     Mcu,
     RefinedRoofline,
     Roofline,
     SystolicArray,
     Unroll,
-    Work,
-    composed,
     cost_tables,
     energy,
     fpga_of,
     in_mac_units,
-    model_from,
-    to_record,
     traffic,
     work_of,
     work_of_gemms,
 )
 from dnnplan.costs.analytic.work import dtype_bytes
 from dnnplan.costs.compute import bytes_touched, compute_costs
-from dnnplan.instances import Device, Instance, Layer, Memory, Model, Platform, Tensor
+from dnnplan.instances import Device, Layer, Memory, Model, Tensor
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.h2h import MODELS, h2h_instance
 from dnnplan.instances.h2h.accelerators import ACCELERATORS
-from dnnplan.instances.sections import Costs
-from dnnplan.instances.validation import validate
-from tests.support.data import data_folder, needs_data
+from tests.support.layers import conv, layer
 
 ONE = work_of_gemms(100, 64, 40)
 """One product: 100 x 64 by 64 x 40."""
-
-
-def conv(name: str = "conv", *, fused: list[str] | None = None, **changes: Any) -> Layer:
-    """A convolution of 3 x 3 with stride 2, 8 channels in, 16 out, on 9 x 11: 5 x 6 pixels out."""
-    attributes: dict[str, Any] = {
-        "input_shapes": [[1, 8, 9, 11]],
-        "output_shapes": [[1, 16, 5, 6]],
-        "kernel": [3, 3],
-        "strides": [2, 2],
-        "pads": [1, 1, 1, 1],
-        "dilations": [1, 1],
-        "group": 1,
-        "weight_shape": [16, 8, 3, 3],
-    } | changes
-    weight = attributes["weight_shape"]
-    flops = 2 * math.prod(weight) * 30
-    found = attributes if fused is None else attributes | {"fused": fused}
-    return Layer(name=name, op="Conv", flops=flops, weight_bytes=4 * math.prod(weight), attributes=found)
 
 
 def sizes(layer: Layer) -> list[float]:
     """m, k, n, groups, width, taps of one layer."""
     work = work_of(Model(name="net", layers=(layer,)))
     return [float(v[0]) for v in (work.m, work.k, work.n, work.groups, work.width, work.taps)]
-
-
-# -- the work of layers --------------------------------------------------------------------------------------
-
-
-def layer(op: str, flops: float, **attributes: Any) -> Layer:
-    return Layer(name="x", op=op, flops=flops, attributes=attributes)
 
 
 @pytest.mark.parametrize(
@@ -209,9 +170,6 @@ def test_networks_in_onnx_files() -> None:
     assert np.isfinite(SystolicArray(32, 32).latency(work_of(coarse), np.array([1, 8]))).all()
 
 
-# -- rooflines -----------------------------------------------------------------------------------------------
-
-
 def test_the_roofline_is_that_of_the_cost_model() -> None:
     layers = (
         conv("a"),
@@ -244,167 +202,6 @@ def test_the_refined_roofline_by_hand() -> None:
     assert model.unrolling_efficiency(unknown_shape)[0] == 1
     dpu = ANNETTE_DNNDK.unrolling_efficiency(work)[0]
     assert dpu == pytest.approx(0.5 / ((1 - 0.486) + 0.486 / 0.625))
-
-
-# -- systolic arrays -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("dataflow", "once", "folded", "share"),
-    [
-        ("os", 4 * 2 * (64 + 62), 7 * 2 * (64 + 62), 100 * 40 / (8 * 1024)),
-        ("ws", 2 * 2 * (100 + 94), 2 * 2 * (200 + 94), 64 * 40 / (4 * 1024)),
-        ("is", 2 * 4 * (40 + 94), 2 * 7 * (40 + 94), 64 * 100 / (8 * 1024)),
-    ],
-)
-def test_systolic_cycles_by_hand(dataflow: Any, once: float, folded: float, share: float) -> None:
-    array = SystolicArray(32, 32, dataflow, clock=2e9, overhead=1e-6)
-    assert array.cycles(ONE).tolist() == [once]
-    assert array.cycles(ONE, [1, 2]).tolist() == [[once, folded]]
-    assert array.mapping_efficiency(ONE)[0] == share
-    assert array.utilisation(ONE)[0] == 100 * 64 * 40 / (1024 * once)
-    assert array.latency(ONE)[0] == once / 2e9 + 1e-6
-    apart = SystolicArray(32, 32, dataflow, fold_batch=False)
-    assert apart.cycles(ONE, [1, 2]).tolist() == [[once, 2 * once]]
-    assert array.cycles(work_of_gemms(100, 64, 40, groups=3))[0] == 3 * once
-
-
-def test_a_slow_memory_is_the_limit() -> None:
-    array = SystolicArray(32, 32, bandwidth=1e6)
-    moved = 4 * (64 * 40 + 2 * (100 * 64 + 100 * 40))
-    assert array.latency(ONE, 2)[0] == pytest.approx(moved / 1e6)
-
-
-def test_products_of_two_inputs_are_not_folded() -> None:
-    scores = layer("MatMul", 2 * 12 * 60, input_shapes=[[12, 3, 4], [12, 4, 5]], output_shapes=[[12, 3, 5]])
-    work = work_of(Model(name="net", layers=(scores,)))
-    one, three = SystolicArray(4, 4).cycles(work, [1, 3])[0]
-    assert one == 12 * 1 * 2 * (4 + 6)
-    assert three == 3 * one
-
-
-def test_a_composed_array_takes_the_best_shape() -> None:
-    work = work_of_gemms([1024, 8, 64], 64, [8, 1024, 64])
-    array = composed(SystolicArray(32, 32))
-    assert array.shapes == ((16, 64), (32, 32), (64, 16))
-    assert array.choice(work).tolist() == [2, 0, 1]
-    parts = np.array([part.cycles(work, [1, 9]) for part in array.arrays()])
-    assert (array.cycles(work, [1, 9]) == parts.min(axis=0)).all()
-    assert (array.latency(work, [1, 9]) == parts.min(axis=0) / 1e9).all()
-    assert composed(SystolicArray(7, 8)).shapes == ((7, 8), (14, 4))
-    assert composed(SystolicArray(4, 4), ((2, 8),)).shapes == ((2, 8),)
-    # A small batch of a dense layer fills a flat array, a large one a square array.
-    dense = work_of_gemms(1, 512, 2048)
-    assert array.choice(dense, [1, 16, 32, 64]).tolist() == [[0, 0, 1, 1]]
-
-
-SCALESIM = data_folder() / "scalesim"
-
-
-def scalesim_rows(name: str) -> list[dict[str, str]]:
-    with (SCALESIM / name).open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file, skipinitialspace=True) if any(row.values())]
-
-
-def topology(network: str) -> Work:
-    """The layers of a topology; SCALE-Sim rounds the output grid up, which is padding at its end."""
-    layers = []
-    for row in scalesim_rows(f"topologies_clean/{network}.csv"):
-        height, width, rows, columns, channels, filters, stride = (int(row[c]) for c in list(row)[1:8])
-        grid = [-(-(size - k + stride) // stride) for size, k in ((height, rows), (width, columns))]
-        around = [
-            (g - 1) * stride + k - s for g, k, s in zip(grid, (rows, columns), (height, width), strict=True)
-        ]
-        shape = conv(
-            row["Layer name"],
-            input_shapes=[[1, channels, height, width]],
-            kernel=[rows, columns],
-            strides=[stride, stride],
-            pads=[0, 0, *around],
-            weight_shape=[filters, channels, rows, columns],
-        )
-        flops = 2 * math.prod(grid) * rows * columns * channels * filters
-        layers.append(Layer(name=shape.name, op="Conv", flops=flops, attributes=shape.attributes))
-    return work_of(Model(name=network, layers=tuple(layers)))
-
-
-@needs_data("scalesim")
-@pytest.mark.parametrize("network", ["alexnet", "mobilenet", "Resnet50"])
-@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
-def test_cycles_are_those_of_scalesim(network: str, dataflow: Any) -> None:
-    rows = scalesim_rows("scalesim_compute_cycles_32x32.csv")
-    rows = [row for row in rows if (row["network"], row["dataflow"]) == (network, dataflow)]
-    work = topology(network)
-    assert len(rows) == len(work)
-    for column, found in (
-        ("M_ofmap_px", work.m),
-        ("K_window", work.k),
-        ("N_filters", work.n),
-        ("macs", work.macs),
-    ):
-        assert found.tolist() == [float(row[column]) for row in rows]
-    array = SystolicArray(32, 32, dataflow)
-    cycles = array.cycles(work)
-    assert cycles.tolist() == [float(row["formula_cycles"]) for row in rows]
-    run = [i for i, row in enumerate(rows) if row["scalesim_cycles"]]
-    assert cycles[run].tolist() == [float(rows[i]["scalesim_cycles"]) for i in run]
-    # Its utilisation of weight and input stationary arrays counts 31 cycles a fold more than its cycles do.
-    down, across = {"os": (work.m, work.n), "ws": (work.k, work.n), "is": (work.k, work.m)}[dataflow]
-    longer = 0 if dataflow == "os" else 31 * np.ceil(down / 32) * np.ceil(across / 32)
-    for column, share in (
-        ("mapping_eff_pct", array.mapping_efficiency(work)),
-        ("compute_util_pct", array.utilisation(work) * cycles / (cycles + longer)),
-    ):
-        stated = [float(rows[i][column]) for i in run]
-        np.testing.assert_allclose(100 * share[run], stated, rtol=0, atol=5.1e-5)
-    totals = scalesim_rows("scalesim_totals_32x32.csv")
-    (total,) = [row for row in totals if (row["network"], row["dataflow"]) == (network, dataflow)]
-    assert int(total["layers"]) == len(work)
-    assert int(total["layers_simulated_by_scalesim"]) == len(run)
-    assert cycles.sum() == int(total["total_cycles_formula"])
-    assert work.macs.sum() == int(total["total_macs"])
-    assert f"{100 * work.macs.sum() / (1024 * cycles.sum()):.2f}" == total["util_pct_of_1024_macs"]
-
-
-@needs_data("scalesim")
-def test_all_rows_of_scalesim_are_compared() -> None:
-    rows = scalesim_rows("scalesim_compute_cycles_32x32.csv")
-    assert len(rows) == 3 * (5 + 27 + 54)
-    assert sum(bool(row["scalesim_cycles"]) for row in rows) == 202
-    folder = SCALESIM / "topologies_clean"
-    for path in sorted(folder.glob("*.csv")):
-        work = topology(path.stem)
-        assert work.is_product.all(), path.stem
-        assert len(work) == len(scalesim_rows(f"topologies_clean/{path.name}"))
-
-
-@needs_data("scalesim")
-def test_depthwise_layers_of_mobilenet_use_one_column() -> None:
-    work = topology("mobilenet")
-    depthwise = work.n == 1
-    assert depthwise.sum() == 13
-    assert (SystolicArray(32, 32, "os").mapping_efficiency(work)[depthwise] <= 1 / 32).all()
-
-
-@needs_data("fluid")
-@needs_data("scalesim")
-@pytest.mark.parametrize(
-    ("file", "dataflow"),
-    [("derived_resnet50_batch_cycles.csv", "os"), ("derived_resnet50_batch_cycles_ws.csv", "ws")],
-)
-def test_batches_of_resnet_50(file: str, dataflow: Any) -> None:
-    work = topology("Resnet50")
-    with (data_folder() / "fluid" / file).open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.reader(opened))
-    assert len(rows) > 10
-    for rows_, columns, batch, *rest in rows[1:]:
-        array = SystolicArray(int(rows_), int(columns), dataflow)
-        apart = SystolicArray(int(rows_), int(columns), dataflow, fold_batch=False)
-        both = {float(model.cycles(work, int(batch)).sum()) for model in (array, apart)}
-        assert both == {float(rest[0]), float(rest[1])}
-
-
-# -- FPGA, microcontrollers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
@@ -468,9 +265,6 @@ def test_mcu_by_hand() -> None:
     assert Mcu(1e3, {"*": {"*": 1}}, 0).latency(work)[2:].tolist() == [0, 0.001]
 
 
-# -- energy --------------------------------------------------------------------------------------------------
-
-
 def test_energy_by_hand() -> None:
     macs = 100 * 64 * 40
     once = 4 * (100 * 64 + 64 * 40 + 100 * 40)
@@ -501,193 +295,3 @@ def test_what_an_array_streams(dataflow: Any, numbers: float) -> None:
     apart = SystolicArray(32, 32, dataflow, fold_batch=False)
     assert traffic(ONE, [1, 3], apart).l2.tolist() == [[4 * numbers, 12 * numbers]]
     assert energy(ONE, array=array)[0] > energy(ONE)[0]
-
-
-# -- what holds for all --------------------------------------------------------------------------------------
-
-SIZE = st.integers(1, 300)
-DATAFLOWS = st.sampled_from(["os", "ws", "is"])
-WORKS = st.lists(st.tuples(SIZE, SIZE, SIZE, st.integers(1, 4)), min_size=1, max_size=5).map(
-    lambda rows: work_of_gemms(*zip(*rows, strict=True))
-)
-ARRAYS = st.builds(
-    SystolicArray,
-    rows=st.integers(1, 40),
-    columns=st.integers(1, 40),
-    dataflow=DATAFLOWS,
-    fold_batch=st.booleans(),
-    bandwidth=st.sampled_from([None, 1e8]),
-)
-MODELS_OF_DEVICES: st.SearchStrategy[LatencyModel] = st.one_of(
-    ARRAYS,
-    ARRAYS.map(composed),
-    st.builds(Roofline, st.just(1e9), st.sampled_from([None, 1e8]), st.just(1e-6)),
-    st.builds(
-        RefinedRoofline,
-        st.just(1e9),
-        unroll=st.builds(
-            lambda p, a: (Unroll("m", p, a), Unroll("k", p)), st.integers(1, 64), st.sampled_from([0, 0.5, 1])
-        ),
-    ),
-    st.just(Fpga("Gemm", 10, 100)),
-    st.builds(
-        Mcu, st.just(1e8), st.just({"*": {"*": 2}}), overlap=st.booleans(), external_bandwidth=st.just(1e6)
-    ),
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(MODELS_OF_DEVICES, WORKS)
-def test_more_samples_never_take_less_time(model: LatencyModel, work: Work) -> None:
-    batches = np.arange(1, 9)
-    seconds = model.latency(work, batches)
-    assert seconds.shape == (len(work), 8)
-    assert (seconds > 0).all()
-    # A refined roofline may fill its units better with more samples: never by more than rounding.
-    assert (np.diff(seconds, axis=1) >= -1e-12 * seconds[:, 1:]).all()
-    for i, batch in enumerate(batches):
-        assert (model.latency(work, int(batch)) == seconds[:, i]).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(ARRAYS, WORKS, st.integers(1, 9))
-def test_efficiencies_are_shares(array: SystolicArray, work: Work, batch: int) -> None:
-    held, used = array.mapping_efficiency(work, batch), array.utilisation(work, batch)
-    assert (held > 0).all()
-    assert (held <= 1).all()
-    assert (used > 0).all()
-    assert (used <= held * (1 + 1e-12)).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(ARRAYS, WORKS, st.integers(1, 9))
-def test_arrays_scale(array: SystolicArray, work: Work, batch: int) -> None:
-    rows, columns, dataflow = array.rows, array.columns, array.dataflow
-    folded = SystolicArray(rows, columns, dataflow).cycles(work, batch)
-    apart = SystolicArray(rows, columns, dataflow, fold_batch=False).cycles(work, batch)
-    assert (apart == batch * array.cycles(work)).all()
-    assert (folded <= apart).all()
-    assert (composed(array).cycles(work, batch) <= array.cycles(work, batch)).all()
-    slow, fast = (SystolicArray(rows, columns, dataflow, clock).latency(work) for clock in (1e8, 2e8))
-    np.testing.assert_allclose(slow, 2 * fast)
-
-
-@settings(max_examples=40, deadline=None)
-@given(WORKS, st.integers(1, 64), st.floats(0, 1))
-def test_the_refined_roofline_is_no_faster_than_the_plain_one(work: Work, p: int, alpha: float) -> None:
-    names = ("filters", "channels", "height", "width", "groups", "m", "k")
-    model = RefinedRoofline(1e9, unroll=tuple(Unroll(name, p, alpha) for name in names))  # type: ignore[arg-type]
-    share = model.unrolling_efficiency(work)
-    assert ((share > 0) & (share <= 1)).all()
-    assert (model.latency(work) >= Roofline(1e9).latency(work) * (1 - 1e-12)).all()
-    hard = RefinedRoofline(1e9, unroll=(Unroll("k", p),)).unrolling_efficiency(work)
-    soft = RefinedRoofline(1e9, unroll=(Unroll("k", p, alpha),)).unrolling_efficiency(work)
-    assert (soft >= hard * (1 - 1e-12)).all()
-
-
-# -- records and tables --------------------------------------------------------------------------------------
-
-EXAMPLES = (
-    Roofline(1e12, 1e10, 1e-6, {"Conv": 0.5}),
-    ANNETTE_DNNDK,
-    SystolicArray(16, 64, "ws", fold_batch=False),
-    composed(SystolicArray(32, 32, bandwidth=1e9)),
-    Fpga("LSTM", 10, 150),
-    Mcu(480e6, {"*": {"int8": 1}}, external_bandwidth=2e8, overlap=True),
-)
-
-
-@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: type(model).__name__)
-def test_records_go_to_json_and_back(model: Any) -> None:
-    record = json.loads(json.dumps(to_record(model)))
-    assert analytic.interface.KINDS[record["kind"]] is type(model)
-    assert model_from(record) == model
-
-
-@pytest.mark.parametrize(
-    ("record", "problems"),
-    [
-        ([], ["a list, expected an object with a `kind`"]),
-        ({}, ["kind: null, expected one of roofline, refined-roofline, systolic, composed, fpga, mcu"]),
-        ({"kind": "sistolic"}, ['kind: "sistolic" is not a kind of model, did you mean "systolic"?']),
-        (
-            {"kind": "systolic", "rows": 0, "columns": "32", "dataflow": "xs", "clok": 1},
-            [
-                "rows: 0, expected >= 1 and <= 1000000",
-                'columns: "32", expected an integer >= 1 and <= 1000000',
-                'dataflow: "xs", expected "is" or "os" or "ws"',
-                'clok: unknown key, did you mean "clock"?',
-            ],
-        ),
-        ({"kind": "roofline"}, ["peak: missing, expected a number > 0"]),
-        ({"kind": "roofline", "peak": math.nan}, ["peak: NaN, expected a finite number > 0"]),
-        (
-            {"kind": "composed", "shapes": [[16, 64], [32, 31], [2, 2]]},
-            [
-                "shapes[1]: 32 x 31 = 992 units, expected 1024 as shapes[0]",
-                "shapes[2]: 2 x 2 = 4 units, expected 1024 as shapes[0]",
-            ],
-        ),
-        ({"kind": "composed", "shapes": []}, ["shapes: empty, expected at least one shape"]),
-        (
-            {"kind": "refined-roofline", "peak": 1, "unroll": [{"dimension": "k", "parallelism": 2}] * 2},
-            ['unroll[1].dimension: "k" is unrolled already, expected each dimension once'],
-        ),
-        (
-            {"kind": "mcu", "clock": 1, "cycles_per_mac": {"Conv": {"int8": 0}}},
-            ["cycles_per_mac.Conv.int8: 0, expected > 0"],
-        ),
-    ],
-)
-def test_wrong_records_are_refused_with_every_problem(record: Any, problems: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
-        model_from(record)
-    assert [str(problem) for problem in caught.value.problems] == problems
-
-
-def test_models_made_in_python_are_checked_too() -> None:
-    with pytest.raises(InputError, match="rows: -1, expected >= 1"):
-        SystolicArray(-1, 4)
-    with pytest.raises(InputError, match="units, expected 16"):
-        ComposedArray(((4, 4), (4, 5)))
-    for batch in (0, -1, 1.5, [], [[1]], [1, 0]):
-        with pytest.raises(InputError, match="batch: "):
-            SystolicArray(4, 4).latency(ONE, batch)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="arrays of one length"):
-        Work(**(vars(ONE) | {"names": ()}))
-
-
-def test_tables_make_a_valid_instance() -> None:
-    model = Model(
-        name="net",
-        layers=(conv("a"), Layer(name="b", op="Relu", flops=10)),
-        tensors=(Tensor(name="t", source="a", targets=("b",), bytes=10),),
-    )
-    devices: dict[str, LatencyModel] = {
-        "npu": SystolicArray(16, 16),
-        "fpga": Fpga("Conv", 100, 200),
-        "cpu": Roofline(1e9),
-    }
-    table = cost_tables(model, devices, batch=4)
-    assert list(table) == ["a", "b"]
-    assert list(table["a"]) == ["npu", "fpga", "cpu"]
-    assert list(table["b"]) == ["npu", "cpu"]
-    assert table["b"]["cpu"] == 4e-8
-    instance = Instance(
-        models=(model,),
-        platform=Platform(devices=tuple(Device(name=name, peak_flops={"*": 1e9}) for name in devices)),
-        costs=Costs(latency={"net": table}),
-    )
-    assert validate(instance) == ()
-
-
-def test_many_batches_of_a_network_take_little_time() -> None:
-    work = work_of_gemms(*np.random.default_rng(0).integers(1, 500, (3, 64)))
-    array = SystolicArray(32, 32, bandwidth=1e10)
-    taken = []
-    for _ in range(5):
-        start = time.perf_counter()
-        seconds = array.latency(work, np.arange(1, 129))
-        taken.append(time.perf_counter() - start)
-    assert seconds.shape == (64, 128)
-    assert seconds.size / min(taken) > 200_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -11,9 +11,6 @@ from typer.core import TyperCommand
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, note, print_json
 from dnnplan.instances.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Files = list[Path] | None
 LISTS = ("--train", "--test")
@@ -119,7 +116,7 @@ def _networks(
         train_networks=train_networks,
         seeds=seeds,
         kind=model,
-        progress=_progress(),
+        progress=note,
     )
 
 
@@ -130,11 +127,7 @@ def _operators(train: Files, test: Files, seed: int, model: str) -> dict[str, An
     from dnnplan.costs.predict.layouts import read_neusight
 
     tested = read_neusight(test) if test else None
-    return evaluate_operators(read_neusight(train), tested, kind=model, seed=seed, progress=_progress())
-
-
-def _progress() -> Callable[[str], None]:
-    return note
+    return evaluate_operators(read_neusight(train), tested, kind=model, seed=seed, progress=note)
 
 
 def _print(found: dict[str, Any]) -> None:
