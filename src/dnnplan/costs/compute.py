@@ -10,15 +10,22 @@ from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Device, Layer, Memory, Model
 
 
-def bytes_touched(model: Model) -> dict[str, float]:
-    """Bytes of the tensors that each layer reads and writes for one sample, each tensor counted once."""
-    touched = {layer.name: 0.0 for layer in model.layers}
+def bytes_moved(model: Model) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes of the tensors that each layer reads, and writes, for one sample, each tensor counted once."""
+    read = {layer.name: 0.0 for layer in model.layers}
+    written = dict(read)
     for tensor in model.tensors:
         if tensor.source is not None:
-            touched[tensor.source] += tensor.bytes
+            written[tensor.source] += tensor.bytes
         for target in dict.fromkeys(tensor.targets):
-            touched[target] += tensor.read_bytes.get(target, tensor.bytes)
-    return touched
+            read[target] += tensor.read_bytes.get(target, tensor.bytes)
+    return read, written
+
+
+def bytes_touched(model: Model) -> dict[str, float]:
+    """Bytes of the tensors that each layer reads and writes for one sample."""
+    read, written = bytes_moved(model)
+    return {name: count + written[name] for name, count in read.items()}
 
 
 def peak_rate(device: Device, dtype: str) -> float | None:

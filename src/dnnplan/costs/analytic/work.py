@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dnnplan.costs.analytic.shapes import has_shapes, is_product, product_of
+from dnnplan.costs.compute import bytes_moved
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Model
 from dnnplan.instances.errors import InputError
@@ -92,13 +93,7 @@ def work_of(model: Model) -> Work:
 
     Bytes are those of the cost model (docs/cost-model.md, section 2): each tensor once, `read_bytes` where given.
     """
-    index = {layer.name: i for i, layer in enumerate(model.layers)}
-    read, written = np.zeros(len(model.layers)), np.zeros(len(model.layers))
-    for tensor in model.tensors:
-        if tensor.source is not None:
-            written[index[tensor.source]] += tensor.bytes
-        for target in dict.fromkeys(tensor.targets):
-            read[index[target]] += tensor.read_bytes.get(target, tensor.bytes)
+    read, written = bytes_moved(model)
     products = [product_of(layer) for layer in model.layers]
     sizes = np.array(
         [(np.nan, np.nan, np.nan, 1.0, np.nan, np.nan) if p is None else p[:6] for p in products], dtype=float
@@ -114,9 +109,9 @@ def work_of(model: Model) -> Work:
         **dict(zip(("m", "k", "n", "groups", "width", "taps"), sizes.T, strict=True)),
         macs=np.where(np.isfinite(sizes[:, 0]), known, np.where(other, 0.0, flops / 2)),
         flops=flops,
-        input_bytes=read,
+        input_bytes=np.array(list(read.values()), dtype=float),
         weight_bytes=np.array([layer.weight_bytes for layer in model.layers], dtype=float),
-        output_bytes=written,
+        output_bytes=np.array(list(written.values()), dtype=float),
         element_bytes=np.array([dtype_bytes(dtype) for dtype in dtypes], dtype=float),
         shared=np.array([p is None or p.shared for p in products], dtype=bool),
     )

@@ -8,14 +8,13 @@ from dnnplan.costs.predict.features import qed_usc_design
 from dnnplan.costs.predict.files import load_model, save_model
 from dnnplan.costs.predict.gpus import neusight_design
 from dnnplan.costs.predict.kernels import FAMILIES, PHONES, RULES, RuleSet, kernel_classes, rule_set, tail
-from dnnplan.costs.predict.layouts import LAYOUTS, read_neusight, read_qed_usc, read_qed_usc_networks
+from dnnplan.costs.predict.layouts import read_neusight, read_qed_usc, read_qed_usc_networks
 from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators
 from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.predict.tables import EndToEnd, Operators
 
 __all__ = [
     "FAMILIES",
-    "LAYOUTS",
     "MODELS",
     "PHONES",
     "RULES",

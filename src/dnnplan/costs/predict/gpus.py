@@ -62,7 +62,7 @@ def neusight_design(ops: Operators) -> Design:
     figures = np.array([GPUS[str(name)] for name in ops.network])
     peak, bandwidth, processors = figures[:, 0] * 1e9, figures[:, 1] * 1e9, figures[:, 2]
     flops = 2.0 * rows * columns * depth * batch
-    features = {name: values for name, values in shape.items()}
+    features = dict(shape)
     features |= {f"log_{name}": np.log2(1 + values) for name, values in shape.items()}
     features |= {
         "log_flops": np.log2(1 + flops),

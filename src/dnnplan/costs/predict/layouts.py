@@ -12,8 +12,6 @@ from dnnplan.costs.predict.tables import EndToEnd, Operators, need_columns, numb
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.wording import unknown
 
-LAYOUTS = ("qed-usc", "neusight")
-
 MICRO, MILLI = 1e-6, 1e-3
 FEATURES = ("Input_shape", "Input_channel", "Output_shape", "Stride", "Kernel", "Filter", "Group", "FLOPS")
 """Keys of the feature column of qed-usc; "-" stands for not applicable."""
@@ -44,17 +42,19 @@ def read_qed_usc(path: Path, target: str) -> Operators:
     need_columns(rows, ("model", "operation", "feature"), path)
     _need_target(target, [name for name in rows[0] if name.endswith("|float")], path)
     kernel = "|".join([*target.split("|")[:2], "kernel"])
-    rows = [row for row in rows if row[target] != ""]
-    if not rows:
+    # Rows keep the number that they have in the file, for messages.
+    numbered = [(at, row) for at, row in enumerate(rows, start=2) if row[target] != ""]
+    if not numbered:
         raise InputError(f"no measured row for {target!r}", source=str(path))
-    features = [_features(row["feature"], at, path) for at, row in enumerate(rows, start=2)]
+    features = [_features(row["feature"], at, path) for at, row in numbered]
+    rows = [row for _, row in numbered]
     return Operators(
         network=np.array([row["model"] for row in rows]),
         kind=np.array([row["operation"] for row in rows]),
         kernel=np.array([row.get(kernel, "") for row in rows]),
         columns={name: np.array([f[name] for f in features]) for name in FEATURES},
         latency=MICRO
-        * np.array([number(r[target], f"row {i}, {target}", path, above=0) for i, r in enumerate(rows, 2)]),
+        * np.array([number(row[target], f"row {at}, {target}", path, above=0) for at, row in numbered]),
     )
 
 
@@ -64,11 +64,11 @@ def read_qed_usc_networks(path: Path, target: str) -> EndToEnd:
     need_columns(rows, ("model",), path)
     column = f"{target}|mean"
     _need_target(target, [name.removesuffix("|mean") for name in rows[0] if name.endswith("|mean")], path)
-    rows = [row for row in rows if row[column] != ""]
-    names = [row["model"] for row in rows]
+    numbered = [(at, row) for at, row in enumerate(rows, start=2) if row[column] != ""]
+    names = [row["model"] for _, row in numbered]
     if len(set(names)) < len(names):
         raise FormatError("a network is there twice", source=str(path))
-    seconds = [number(r[column], f"row {i}, {column}", path, above=0) for i, r in enumerate(rows, start=2)]
+    seconds = [number(row[column], f"row {at}, {column}", path, above=0) for at, row in numbered]
     return EndToEnd(np.array(names), MICRO * np.array(seconds))
 
 
