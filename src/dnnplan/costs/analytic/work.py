@@ -109,9 +109,9 @@ def work_of(model: Model) -> Work:
         **dict(zip(("m", "k", "n", "groups", "width", "taps"), sizes.T, strict=True)),
         macs=np.where(np.isfinite(sizes[:, 0]), known, np.where(other, 0.0, flops / 2)),
         flops=flops,
-        input_bytes=np.array(list(read.values()), dtype=float),
+        input_bytes=np.array([read[layer.name] for layer in model.layers], dtype=float),
         weight_bytes=np.array([layer.weight_bytes for layer in model.layers], dtype=float),
-        output_bytes=np.array(list(written.values()), dtype=float),
+        output_bytes=np.array([written[layer.name] for layer in model.layers], dtype=float),
         element_bytes=np.array([dtype_bytes(dtype) for dtype in dtypes], dtype=float),
         shared=np.array([p is None or p.shared for p in products], dtype=bool),
     )
