@@ -19,16 +19,22 @@ def lightgbm() -> Any:
     return _load("lightgbm", "lightgbm")
 
 
+def torch() -> Any:
+    """The package torch, which trains the encoder-decoder."""
+    return _load("torch", "torch", 'pip install "dnnplan[nn]"')
+
+
 def one_thread() -> AbstractContextManager[Any]:
     """A context in which matrix products use one thread: small ones are slower with more."""
     limits: AbstractContextManager[Any] = _load("threadpoolctl", "scikit-learn").threadpool_limits(1)
     return limits
 
 
-def _load(module: str, package: str) -> Any:
+TREES = 'pip install "dnnplan[predict]", or --model linear or lasso'
+
+
+def _load(module: str, package: str, remedy: str = TREES) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingDependencyError(
-            f'training needs {package} ({error}): pip install "dnnplan[predict]", or --model linear or lasso'
-        ) from None
+        raise MissingDependencyError(f"training needs {package} ({error}): {remedy}") from None

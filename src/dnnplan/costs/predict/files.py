@@ -69,12 +69,13 @@ def load_model(path: Path) -> OperatorModel:
         The file is damaged, too large unpacked, of another version, or its arrays do not fit together.
     """
     try:
-        return _model(_arrays(path))
+        return _model(read_arrays(path))
     except FormatError as error:
         raise FormatError(str(error), source=str(path)) from None
 
 
-def _arrays(path: Path) -> Arrays:
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of a .npz file, read without pickle and within `MAX_BYTES`."""
     try:
         with zipfile.ZipFile(path) as packed:
             if sum(member.file_size for member in packed.infolist()) > MAX_BYTES:
@@ -90,12 +91,12 @@ def _arrays(path: Path) -> Arrays:
 def _model(arrays: Arrays) -> OperatorModel:
     header = _header(arrays)
     names, terms, groups = (tuple(header[key]) for key in ("names", "terms", "groups"))
-    line = line_from(_below(arrays, "line"), groups, len(terms))
+    line = line_from(below(arrays, "line"), groups, len(terms))
     parts: list[Part] = []
     for at, kind in enumerate(header["parts"]):
         read = forest_from if kind == "forest" else perceptron_from
         # Beside the features, regressions see the line.
-        parts.append(read(_below(arrays, str(at)), len(names) + 1))
+        parts.append(read(below(arrays, str(at)), len(names) + 1))
     ends = [arrays.get(key) for key in ("low", "high")]
     low, high = (end if end is not None else np.empty(0) for end in ends)
     if any(
@@ -133,7 +134,8 @@ def _header(arrays: Arrays) -> dict[str, Any]:
     return header
 
 
-def _below(arrays: Arrays, prefix: str) -> Arrays:
+def below(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays whose names start with ``prefix.``, without it."""
     return {
         name.removeprefix(f"{prefix}."): array
         for name, array in arrays.items()

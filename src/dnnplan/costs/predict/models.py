@@ -72,27 +72,29 @@ class OperatorModel:
         InputError
             The columns are not those of training.
         """
-        self._require_columns(design)
+        require_columns(design, self.names, self.terms)
         base = self.line.predict(design.work, design.group)
         if not self.parts:
             return np.exp(base)
-        rows = _rows(design, base)
+        rows = regression_rows(design, base)
         rest = sum((part.predict(rows) for part in self.parts), np.zeros(len(rows))) / len(self.parts)
         return np.exp(base + np.clip(rest, -LIMIT, LIMIT))
 
     def out_of_range(self, design: Design) -> NDArray[np.bool_]:
         """(n,) whether some feature lies outside what was seen in training: the prediction is a guess there."""
-        self._require_columns(design)
+        require_columns(design, self.names, self.terms)
         outside = (design.values < self.low) | (design.values > self.high)
         return np.asarray(outside.any(axis=1))
 
-    def _require_columns(self, design: Design) -> None:
-        if design.names != self.names or design.terms != self.terms:
-            odd = sorted(set(design.names) ^ set(self.names) | set(design.terms) ^ set(self.terms))
-            raise InputError(f"features are not those of the model: {', '.join(odd[:5]) or 'another order'}")
+
+def require_columns(design: Design, names: tuple[str, ...], terms: tuple[str, ...]) -> None:
+    """The columns of a design are those of training, in their order."""
+    if design.names != names or design.terms != terms:
+        odd = sorted(set(design.names) ^ set(names) | set(design.terms) ^ set(terms))
+        raise InputError(f"features are not those of the model: {', '.join(odd[:5]) or 'another order'}")
 
 
-def _rows(design: Design, base: FloatArray) -> FloatArray:
+def regression_rows(design: Design, base: FloatArray) -> FloatArray:
     """Features and the line, in single precision as the trees compare them."""
     return np.column_stack([design.values, base]).astype(np.float32).astype(float)
 
@@ -198,7 +200,7 @@ def fit_operators(
         raise InputError(f"{len(seconds)} operators to train on, expected {LEAST_ROWS} or more")
     line = fit_line(design.work, design.group, seconds)
     base = line.predict(design.work, design.group)
-    rows, target = _rows(design, base), np.log(seconds) - base
+    rows, target = regression_rows(design, base), np.log(seconds) - base
     weight = np.ones(len(seconds)) if weight is None else weight
     parts = tuple(fit(rows, target, weight, seed) for fit in MODELS[kind])
     low, high = design.values.min(axis=0), design.values.max(axis=0)
