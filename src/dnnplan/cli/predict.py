@@ -54,7 +54,10 @@ def evaluate_predictor(
     end_to_end: Annotated[Path | None, typer.Option(help="qed-usc: CSV table of networks.")] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="PHONE|UNIT|TYPE", help="qed-usc: column, such as 'mi8se|gpu|float'."),
+        typer.Option(
+            metavar="PHONE|UNIT|TYPE",
+            help="qed-usc: column, such as 'mi8se|gpu|float', or 'pixel4|1large|quant' for CPUs.",
+        ),
     ] = None,
     train: Annotated[
         Files, typer.Option(metavar="FILE...", help="neusight: tables of operators to train on.")
@@ -72,7 +75,7 @@ def evaluate_predictor(
         str,
         typer.Option(
             help="auto | linear | lasso | random-forest | extra-trees | boosting | boosting-l1 | boosting-both | mlp | "
-            "ensemble; auto: chosen on the training data."
+            "ensemble; on CPUs linear | shapes; auto: chosen on the training data."
         ),
     ] = "auto",
     json: opt.Json = False,
@@ -105,13 +108,15 @@ def _networks(
 ) -> dict[str, Any]:
     if ops is None or end_to_end is None or target is None:
         raise InputError(
-            "--layout qed-usc needs --ops FILE, --end-to-end FILE and --target 'PHONE|gpu|float'"
+            "--layout qed-usc needs --ops FILE, --end-to-end FILE and --target 'PHONE|UNIT|TYPE'"
         )
+    from dnnplan.costs.predict.cpu_evaluate import evaluate_whole, is_gpu
     from dnnplan.costs.predict.evaluate import evaluate_networks
-    from dnnplan.costs.predict.layouts import read_qed_usc, read_qed_usc_networks
+    from dnnplan.costs.predict.layouts import read_qed_usc, read_qed_usc_graphs, read_qed_usc_networks
 
-    return evaluate_networks(
-        read_qed_usc(ops, target),
+    gpu = is_gpu(target)
+    return (evaluate_networks if gpu else evaluate_whole)(
+        read_qed_usc(ops, target) if gpu else read_qed_usc_graphs(ops),
         read_qed_usc_networks(end_to_end, target),
         train_networks=train_networks,
         seeds=seeds,
@@ -149,7 +154,7 @@ def _print(found: dict[str, Any]) -> None:
             "predictions_per_second",
             "bytes",
         )
-        if all(name in row for row in rows.values())
+        if all(row.get(name) is not None for row in rows.values())
     ]
     table = new_table(head, *(f">{name}" for name in columns), "model", title="errors in percent")
     for name, row in rows.items():

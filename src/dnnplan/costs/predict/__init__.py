@@ -2,16 +2,26 @@
 
 from dnnplan.costs.predict.by_operator import evaluate_operators
 from dnnplan.costs.predict.compose import Composition, NetworkTerms, fit_composition, network_terms
+from dnnplan.costs.predict.cpu_design import cpu_design
+from dnnplan.costs.predict.cpu_evaluate import evaluate_cpu_settings, evaluate_whole
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.evaluate import NetworkModel, accuracy, evaluate_networks, fit_networks
 from dnnplan.costs.predict.features import qed_usc_design
 from dnnplan.costs.predict.files import load_model, save_model
 from dnnplan.costs.predict.gpus import neusight_design
 from dnnplan.costs.predict.kernels import FAMILIES, PHONES, RULES, RuleSet, kernel_classes, rule_set, tail
-from dnnplan.costs.predict.layouts import read_neusight, read_qed_usc, read_qed_usc_networks
+from dnnplan.costs.predict.layouts import (
+    qed_usc_targets,
+    read_neusight,
+    read_qed_usc,
+    read_qed_usc_graphs,
+    read_qed_usc_networks,
+)
 from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators
 from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.predict.tables import EndToEnd, Operators
+from dnnplan.costs.predict.whole import WholeModel, fit_whole
+from dnnplan.costs.predict.whole_records import load_whole, save_whole
 
 __all__ = [
     "FAMILIES",
@@ -26,23 +36,32 @@ __all__ = [
     "OperatorModel",
     "Operators",
     "RuleSet",
+    "WholeModel",
     "accuracy",
     "composition_from",
     "composition_record",
+    "cpu_design",
+    "evaluate_cpu_settings",
     "evaluate_networks",
     "evaluate_operators",
+    "evaluate_whole",
     "fit_composition",
     "fit_networks",
     "fit_operators",
+    "fit_whole",
     "kernel_classes",
     "load_model",
+    "load_whole",
     "network_terms",
     "neusight_design",
     "qed_usc_design",
+    "qed_usc_targets",
     "read_neusight",
     "read_qed_usc",
+    "read_qed_usc_graphs",
     "read_qed_usc_networks",
     "rule_set",
     "save_model",
+    "save_whole",
     "tail",
 ]

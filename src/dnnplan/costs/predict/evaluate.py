@@ -125,30 +125,45 @@ def evaluate_networks(
     each split.
     """
     _require_kind(kind)
-    names, latency = _common(ops, end_to_end)
-    if not LEAST_NETWORKS <= train_networks < len(names):
-        raise InputError(
-            f"{train_networks} networks to train on, expected {LEAST_NETWORKS} to {len(names) - 1}"
-        )
-    if seeds < 1:
-        raise InputError(f"{seeds} seeds, expected 1 or more")
+    names, latency = common_networks(ops, end_to_end)
+    require_split(len(names), train_networks, seeds)
     design, rows = qed_usc_design(ops), []
     for seed in range(seeds):
-        order = np.random.default_rng(seed).permutation(len(names))
-        train, test = np.sort(order[:train_networks]), np.sort(order[train_networks:])
+        train, test = split_networks(len(names), train_networks, seed)
         model = fit_networks(ops, design, names[train], latency[train], kind, seed)
         rows.append({"seed": seed, "model": model.operators.kind, "form": model.composition.form})
         rows[-1] |= _errors(model, ops, design, names[test], latency[test])
         progress(f"seed {seed}: e2e {rows[-1]['e2e_mape']:.2f} %, operators {rows[-1]['op_mape']:.2f} %")
-    figures = [name for name, value in rows[0].items() if isinstance(value, float)]
     return {
-        **{name: float(np.mean([row[name] for row in rows])) for name in figures},
-        "median": {name: float(np.median([row[name] for row in rows])) for name in figures},
+        **means(rows),
         "networks": len(names),
         "train_networks": train_networks,
         "seeds": seeds,
         "by_seed": rows,
     }
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of every figure, and their medians under `median`."""
+    figures = [name for name, value in rows[0].items() if isinstance(value, float)]
+    return {
+        **{name: float(np.mean([row[name] for row in rows])) for name in figures},
+        "median": {name: float(np.median([row[name] for row in rows])) for name in figures},
+    }
+
+
+def split_networks(count: int, train_networks: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of the networks to train on and of those to test, ascending."""
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[:train_networks]), np.sort(order[train_networks:])
+
+
+def require_split(count: int, train_networks: int, seeds: int) -> None:
+    """The split is possible, and there is one."""
+    if not LEAST_NETWORKS <= train_networks < count:
+        raise InputError(f"{train_networks} networks to train on, expected {LEAST_NETWORKS} to {count - 1}")
+    if seeds < 1:
+        raise InputError(f"{seeds} seeds, expected 1 or more")
 
 
 def _errors(
@@ -196,7 +211,8 @@ def footprint(model: OperatorModel, design: Design) -> dict[str, float]:
     return {"predictions_per_second": rounds * len(batch) / spent, "bytes": float(size)}
 
 
-def _common(ops: Operators, end_to_end: EndToEnd) -> tuple[NDArray[np.str_], FloatArray]:
+def common_networks(ops: Operators, end_to_end: EndToEnd) -> tuple[NDArray[np.str_], FloatArray]:
+    """(m,) names of the networks that are in both tables, and their seconds."""
     names = np.intersect1d(ops.network, end_to_end.network)
     if not len(names):
         raise InputError("no network is both in the table of operators and in that of networks")

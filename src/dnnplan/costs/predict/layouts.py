@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnplan.costs.predict.tables import EndToEnd, Operators, need_columns, number, read_rows
+from dnnplan.costs.predict.tables import EndToEnd, FloatArray, Operators, need_columns, number, read_rows
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.wording import unknown
 
@@ -46,15 +46,34 @@ def read_qed_usc(path: Path, target: str) -> Operators:
     numbered = [(at, row) for at, row in enumerate(rows, start=2) if row[target] != ""]
     if not numbered:
         raise InputError(f"no measured row for {target!r}", source=str(path))
+    texts = [row.get(kernel, "") for _, row in numbered]
+    latency = [number(row[target], f"row {at}, {target}", path, above=0) for at, row in numbered]
+    return _operators(numbered, texts, MICRO * np.array(latency), path)
+
+
+def read_qed_usc_graphs(path: Path) -> Operators:
+    """Every operator of such a table without its latencies (NaN): what networks are made of.
+
+    The kernel texts, which tell what is fused and how nodes are numbered, are those of the first kernel column that has
+    one in that row; "" without any.
+    """
+    rows = read_rows(path)
+    need_columns(rows, ("model", "operation", "feature"), path)
+    columns = [name for name in rows[0] if name.endswith("|gpu|kernel")]
+    texts = [next((row[name] for name in columns if row[name]), "") for row in rows]
+    return _operators(list(enumerate(rows, start=2)), texts, np.full(len(rows), np.nan), path)
+
+
+def _operators(
+    numbered: list[tuple[int, dict[str, str]]], kernels: list[str], latency: FloatArray, path: Path
+) -> Operators:
     features = [_features(row["feature"], at, path) for at, row in numbered]
-    rows = [row for _, row in numbered]
     return Operators(
-        network=np.array([row["model"] for row in rows]),
-        kind=np.array([row["operation"] for row in rows]),
-        kernel=np.array([row.get(kernel, "") for row in rows]),
+        network=np.array([row["model"] for _, row in numbered]),
+        kind=np.array([row["operation"] for _, row in numbered]),
+        kernel=np.array(kernels),
         columns={name: np.array([f[name] for f in features]) for name in FEATURES},
-        latency=MICRO
-        * np.array([number(row[target], f"row {at}, {target}", path, above=0) for at, row in numbered]),
+        latency=latency,
     )
 
 
@@ -70,6 +89,11 @@ def read_qed_usc_networks(path: Path, target: str) -> EndToEnd:
         raise FormatError("a network is there twice", source=str(path))
     seconds = [number(row[column], f"row {at}, {column}", path, above=0) for at, row in numbered]
     return EndToEnd(np.array(names), MICRO * np.array(seconds))
+
+
+def qed_usc_targets(path: Path) -> list[str]:
+    """The targets of a table of networks, in its order."""
+    return [name.removesuffix("|mean") for name in read_rows(path)[0] if name.endswith("|mean")]
 
 
 def read_neusight(paths: Iterable[Path]) -> Operators:
