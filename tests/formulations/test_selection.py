@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -324,7 +323,17 @@ def test_a_stopped_programme_chooses_nothing() -> None:
 # -- published sets ------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default has to do without CP-SAT: its dynamic programme is enough for few tasks."""
+    asked = "the default asked CP-SAT"
+    monkeypatch.setattr(
+        "dnnplan.solvers.grouping.selection.solve_selection_cpsat", lambda *_: pytest.fail(asked)
+    )
+
+
 @needs_data("grouping")
+@pytest.mark.usefixtures("no_model")
 @pytest.mark.parametrize(
     ("file", "setting"), [("results.txt", "setting1"), ("results_large.txt", "setting2")]
 )
@@ -338,10 +347,10 @@ def test_budgets_of_standley(file: str, setting: str) -> None:
         search = solved(Auto(), problem)
         assert search.proved
         assert search.value == pytest.approx(row["val_opt"], abs=1e-5)
-        assert search.seconds < 1.0
 
 
 @needs_data("grouping")
+@pytest.mark.usefixtures("no_model")
 @pytest.mark.parametrize(
     ("matrix", "groups", "value"),
     [
@@ -356,14 +365,11 @@ def test_groups_of_tag(matrix: str, groups: int, value: float) -> None:
     """The best choice of at most so many groups, by exhaustion; 511 candidates for the nine tasks of CelebA."""
     path = data_folder() / "grouping" / "tag2021" / "tag_matrices.json"
     problem = selection_problem(_with_limits(tag.read(path, matrix), groups=groups))
-    began = time.perf_counter()
     for kind in (Auto, Subsets, Enumeration, CpSat, Milp):
         search = solved(kind(), problem)
         assert search.proved, kind.__name__
         assert search.best is not None
         assert search.best.measures[problem.name] == pytest.approx(value, rel=1e-9), kind.__name__
-        if kind is Auto:
-            assert time.perf_counter() - began < 1.0
 
 
 def _with_limits(instance: Instance, **limits: Any) -> Instance:
