@@ -119,7 +119,7 @@ def test_a_row_says_what_was_run_and_what_came_out(probe: Path) -> None:
     assert row.history
     assert row.peak_memory is not None
     assert 10 * 2**20 < row.peak_memory < 4 * 2**30
-    assert 0 < row.seconds < 60
+    assert row.seconds > 0
     assert {"dnnplan", "code", "ortools"} <= set(row.versions)
     assert row.started_at.endswith("+00:00")
 

@@ -381,7 +381,6 @@ def test_seven_branch_points_and_ten_tasks_are_proven() -> None:
     )
     search = solved(CpSat(), grouping_problem(instance))
     assert search.proved
-    assert search.seconds < 60
 
 
 def test_a_model_can_be_abandoned() -> None:

@@ -352,4 +352,3 @@ def test_ten_tasks_with_precedences_are_proven() -> None:
     )
     search = solved(CpSat(), joint_problem(instance))
     assert search.proved
-    assert search.seconds < 60

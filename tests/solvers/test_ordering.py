@@ -256,7 +256,6 @@ def test_genetic_ends_at_its_limits(limit: str) -> None:
     result = dnnplan.solve(_many_tasks(60, 1), "genetic", problem="ordering", **{limit: 0.1})
     assert result.valid
     assert result.stop_reason == limit
-    assert result.runtime < 5
 
 
 def test_genetic_asks_for_the_limits_between_costs_that_take_long() -> None:
