@@ -69,8 +69,9 @@ def evaluate_operators(
 
     Returns
     -------
-    by_operator: type -> op_mape, hit_5, hit_10 (percent of operators), r2, predictions_per_second, bytes, model,
-    train_rows, test_rows, out_of_range (percent of test rows). At the top the means over types, and the sum of bytes.
+    by_operator: type -> op_mape, hit_5, hit_10 (percent of operators), r2, predictions_per_second,
+    from_shapes_per_second, bytes, model, train_rows, test_rows, out_of_range (percent of test rows). At the top the
+    means over types, and the sum of bytes.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def evaluate_operators(
         by_operator[name] = {
             "op_mape": figures.pop("mape"),
             **figures,
-            **footprint(model, unseen),
+            **footprint(model, judged, neusight_design),
             "out_of_range": 100 * float(model.out_of_range(unseen).mean()),
             "model": model.kind,
             "train_rows": len(rows),
@@ -105,7 +106,7 @@ def evaluate_operators(
         progress(f"{name}: {by_operator[name]['op_mape']:.2f} %")
     figures = {
         key: float(np.mean([row[key] for row in by_operator.values()]))
-        for key in ("op_mape", "hit_5", "hit_10", "r2", "predictions_per_second")
+        for key in ("op_mape", "hit_5", "hit_10", "r2", "predictions_per_second", "from_shapes_per_second")
     }
     return {**figures, "bytes": sum(row["bytes"] for row in by_operator.values()), "by_operator": by_operator}
 

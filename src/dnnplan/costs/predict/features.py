@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dnnplan.costs.predict.design import Design
-from dnnplan.costs.predict.kernels import CLASSES, TAIL, kernel_classes, tail_counts
+from dnnplan.costs.predict.kernels import CLASSES, TAIL, read_kernels
 from dnnplan.costs.predict.tables import FloatArray, Operators, TextArray
 from dnnplan.instances.errors import InputError
 
@@ -24,6 +24,8 @@ KINDS = (
     "AVERAGE_POOL_2D",
 )
 """Operator types of the GPU tables of qed-usc."""
+WEIGHTED = KINDS[:4]
+"""Those with weights."""
 
 
 def shapes(ops: Operators) -> dict[str, FloatArray]:
@@ -59,7 +61,7 @@ def shapes(ops: Operators) -> dict[str, FloatArray]:
 
 def work(shape: dict[str, FloatArray], kind: TextArray) -> dict[str, FloatArray]:
     """Operations (2 per multiply-add) and bytes in half precision of operators with `shapes`, each (n,)."""
-    weighted = np.isin(kind, ["CONV_2D", "CONV_2D_GROUP", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+    weighted = np.logical_or.reduce([kind == name for name in WEIGHTED])
     joined = kind == "CONCATENATION"
     read = np.where(joined, shape["filters"], shape["channels"]) * shape["size"] ** 2
     written = shape["filters"] * shape["output"] ** 2
@@ -82,7 +84,7 @@ def qed_usc_design(ops: Operators) -> Design:
     """
     shape = shapes(ops)
     amount = work(shape, ops.kind)
-    classes = kernel_classes(ops.kernel)
+    classes, tails = read_kernels(ops.kernel)
     slices_in, slices_out = np.ceil(shape["channels"] / 4), np.ceil(shape["filters"] / 4)
     pixels, window = shape["output"] ** 2, shape["kernel"] ** 2
     slices_group = np.where(shape["groups"] > 1, np.ceil(shape["channels"] / shape["groups"] / 4), slices_in)
@@ -103,8 +105,7 @@ def qed_usc_design(ops: Operators) -> Design:
         "tiles": np.ceil(shape["output"] / 4) ** 2,
     }
     columns |= {f"kind_{name}": (ops.kind == name).astype(float) for name in KINDS}
-    columns |= {f"kernel_{name}": (classes == name).astype(float) for name in CLASSES}
-    tails = tail_counts(ops.kernel)
+    columns |= {f"kernel_{name}": (classes == at).astype(float) for at, name in enumerate(CLASSES)}
     columns |= {f"tail_{name}": tails[:, at] for at, name in enumerate(TAIL)}
     columns["tail_length"] = tails.sum(axis=1)
     terms = {
@@ -115,15 +116,15 @@ def qed_usc_design(ops: Operators) -> Design:
         "slices_out": slices_out,
         "channels": shape["channels"],
     }
-    return design_of(columns, terms, classes)
+    return design_of(columns, terms, np.array(CLASSES)[classes])
 
 
 def design_of(columns: dict[str, FloatArray], terms: dict[str, FloatArray], group: TextArray) -> Design:
     """A design of named columns."""
     return Design(
         tuple(columns),
-        np.column_stack(list(columns.values())),
+        np.array(list(columns.values())).T,
         tuple(terms),
-        np.column_stack(list(terms.values())),
+        np.array(list(terms.values())).T,
         group,
     )

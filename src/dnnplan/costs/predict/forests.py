@@ -6,19 +6,33 @@ feature, in single precision, is at most the threshold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.compiled import compiled
+from dnnplan.costs.compiled import compiled, is_ready
 from dnnplan.costs.predict.tables import FloatArray
+from dnnplan.costs.predict.walks import (
+    TOGETHER,
+    LargeTrees,
+    SmallTrees,
+    large_trees,
+    plain_sums,
+    small_trees,
+    sum_large,
+    sum_small,
+)
 from dnnplan.instances.errors import FormatError
 
 MAX_NODES = 20_000_000
 LEAF = -1
+COMPILE_FROM = 1_000_000
+"""Rows x trees in this process from which compiled code is worth the wait for it: a quarter of a second of numpy."""
+_plain = {"done": 0}
 
 
 @dataclass(frozen=True)
@@ -46,9 +60,23 @@ class Forest:
     def predict(self, features: FloatArray) -> FloatArray:
         """(n,) sums for (n, f) features."""
         rows = np.ascontiguousarray(features, dtype=np.float32)
-        out = np.zeros(len(rows))
-        compiled(_sum_of_trees)(rows, self.feature, self.value, self.right, self.roots, out)
-        return out * self.scale
+        if np.isnan(rows).any():
+            # Comparisons with it fail, as with what lies above every threshold.
+            rows = np.nan_to_num(rows, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        small = isinstance(self._packed, SmallTrees)
+        if not _pays(sum_small if small else sum_large, len(rows) * len(self.roots)):
+            return plain_sums(rows, self.feature, self.value, self.right, self.roots) * self.scale
+        count = len(rows)
+        if not small:
+            rows = np.concatenate([rows, np.zeros((-count % TOGETHER, rows.shape[1]), dtype=np.float32)])
+        out, arrays = np.zeros(len(rows)), vars(self._packed).values()
+        compiled(sum_small if small else sum_large)(rows, *arrays, out)
+        return out[:count] * self.scale
+
+    @cached_property
+    def _packed(self) -> SmallTrees | LargeTrees:
+        arrays = self.feature, self.value, self.right, self.roots
+        return small_trees(*arrays) or large_trees(*arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a file holds."""
@@ -92,6 +120,12 @@ def forest_from(arrays: Mapping[str, NDArray[Any]], features: int) -> Forest:
             "forest: arrays of unequal length, numbers that are not finite, or links that lead outside"
         )
     return Forest(feature, value, right, roots, float(arrays["scale"][0]))
+
+
+def _pays(kernel: Callable[..., Any], walks: int) -> bool:
+    """Whether to take the compiled form: it is there, or plain numpy has taken as long as compilation would."""
+    _plain["done"] += walks
+    return is_ready(kernel) or _plain["done"] >= COMPILE_FROM
 
 
 def from_sklearn(model: Any) -> Forest:
@@ -156,18 +190,3 @@ def _joined(parts: list[tuple[Any, Any, Any, int]], scale: float) -> Forest:
         np.array([part[3] for part in parts], dtype=np.int32),
         scale,
     )
-
-
-def _sum_of_trees(rows: Any, feature: Any, value: Any, right: Any, roots: Any, out: Any) -> None:
-    """Add to out[i] the leaf of each tree for rows[i], 64 rows a tree so that the tree stays in the cache; compiled."""
-    for first in range(0, len(rows), 64):
-        last = min(first + 64, len(rows))
-        for root in roots:
-            for i in range(first, last):
-                node = root
-                while feature[node] >= 0:
-                    if rows[i, feature[node]] <= value[node]:
-                        node += 1
-                    else:
-                        node += right[node]
-                out[i] += value[node]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -56,6 +57,9 @@ PLAIN = {
 
 TAIL = ("relu", "add", "mul", "hard_swish", "sigmoid", "minimum", "other")
 """Elementwise operators that can be fused behind a kernel."""
+NUMBERS = re.compile(r"(_\d+)+$")
+CACHED = 4096
+"""Kernel texts whose reading is remembered."""
 
 
 @dataclass(frozen=True)
@@ -191,16 +195,25 @@ def rule_set(name: str) -> RuleSet:
 
 def kernel_classes(kernels: TextArray) -> TextArray:
     """(n,) classes of kernel texts such as `convolution_2d_3_linked_:_relu_4`."""
-    return np.array([_class(str(text)) for text in kernels])
+    found: TextArray = np.array(CLASSES)[read_kernels(kernels)[0]]
+    return found
 
 
-def tail_counts(kernels: TextArray) -> NDArray[np.float64]:
-    """(n, len(TAIL)) how often each elementwise operator is fused behind each kernel."""
-    counts = np.zeros((len(kernels), len(TAIL)))
-    for row, text in enumerate(kernels):
-        for name in tail(str(text)):
-            counts[row, TAIL.index(name if name in TAIL else "other")] += 1
-    return counts
+def read_kernels(kernels: TextArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """What (n,) kernel texts say.
+
+    Returns
+    -------
+    (n,) places in `CLASSES`, and (n, len(TAIL)) how often each elementwise operator is fused behind each kernel.
+    """
+    texts = kernels.tolist()
+    # Each text is read once: tables repeat them.
+    place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+    read = [_read(text) for text in place]
+    at = np.fromiter(map(place.__getitem__, texts), dtype=np.intp, count=len(texts))
+    classes = np.array([found for found, _ in read], dtype=np.intp)
+    counts = np.array([counts for _, counts in read], dtype=float).reshape(-1, len(TAIL))
+    return classes[at], counts[at]
 
 
 def tail(kernel: str) -> list[str]:
@@ -209,7 +222,14 @@ def tail(kernel: str) -> list[str]:
     >>> tail("convolution_2d_3_linked_:_add_4_linked_:_relu_5")
     ['add', 'relu']
     """
-    return [re.sub(r"(_\d+)+$", "", part) for part in kernel.split("_linked_:_")[1:]]
+    return [NUMBERS.sub("", part) for part in kernel.split("_linked_:_")[1:]]
+
+
+@lru_cache(maxsize=CACHED)
+def _read(text: str) -> tuple[int, tuple[int, ...]]:
+    """Place in `CLASSES`, and counts of `TAIL`."""
+    fused = [name if name in TAIL else "other" for name in tail(text)]
+    return CLASSES.index(_class(text)), tuple(fused.count(name) for name in TAIL)
 
 
 def _class(text: str) -> str:
