@@ -20,7 +20,8 @@ from dnnplan.costs.predict.layouts import (
 from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators
 from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.predict.tables import EndToEnd, Operators
-from dnnplan.costs.predict.whole import WholeModel, fit_whole
+from dnnplan.costs.predict.whole import WholeModel
+from dnnplan.costs.predict.whole_fit import fit_whole
 from dnnplan.costs.predict.whole_records import load_whole, save_whole
 
 __all__ = [

@@ -24,7 +24,8 @@ from dnnplan.costs.predict.evaluate import (
 )
 from dnnplan.costs.predict.layouts import qed_usc_targets, read_qed_usc_graphs, read_qed_usc_networks
 from dnnplan.costs.predict.tables import EndToEnd, FloatArray, Operators, TextArray
-from dnnplan.costs.predict.whole import WholeModel, fit_whole, require_kind
+from dnnplan.costs.predict.whole import WholeModel
+from dnnplan.costs.predict.whole_fit import fit_whole, require_kind
 from dnnplan.costs.predict.whole_records import save_whole
 
 
