@@ -17,10 +17,12 @@ from dnnplan.cli import (
     generate,
     lists,
     predict,
+    profile,
     rates,
     show,
     solve,
     tasks,
+    train,
 )
 
 app = typer.Typer(
@@ -74,6 +76,9 @@ app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
+app.command("profile", rich_help_panel="Costs")(profile.profile)
+app.command("train", rich_help_panel="Costs")(train.train)
+app.command("predict", rich_help_panel="Costs")(train.predict)
 app.command("evaluate-predictor", cls=predict.SeveralFiles, rich_help_panel="Costs")(
     predict.evaluate_predictor
 )

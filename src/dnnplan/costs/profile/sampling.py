@@ -1,0 +1,76 @@
+"""Networks of random cells: operators over the sizes of common networks, as they stand in networks.
+
+Which cells there are, and the ranges of their sizes, are ours: the building blocks and sizes that the literature on
+vision, sequence and attention networks uses (channels as multiples of 8, some odd ones; maps from 7 to 224).
+Nothing is taken from the networks that a predictor is tested on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dnnplan.costs.profile.cells import CELLS, Draw
+from dnnplan.costs.profile.notation import Sketch
+from dnnplan.instances.errors import InputError
+from dnnplan.instances.wording import unknown
+
+MACS = 6.0e8
+"""Multiply-accumulates of one sampled network, about: a few hundredths of a second."""
+MOST_CELLS = 24
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What is sampled.
+
+    Attributes
+    ----------
+    cells
+        Names of `CELLS`; all by default, each as often as its weight says.
+    macs
+        Multiply-accumulates of one network, about.
+    largest
+        Multiply-accumulates of one cell at most: larger ones are drawn again.
+    """
+
+    cells: tuple[str, ...] = tuple(CELLS)
+    macs: float = MACS
+    largest: float = 4.0e9
+
+    def __post_init__(self) -> None:
+        for name in self.cells:
+            if name not in CELLS:
+                raise InputError(unknown("cell", name, CELLS))
+        if not self.cells or min(self.macs, self.largest) <= 0:
+            raise InputError(f"ranges: {self}, expected cells and numbers above 0")
+
+
+def sample_network(seed: int, number: int, ranges: Ranges | None = None, *, batch: int = 1) -> Any:
+    """Network number `number` of a seed: the same onnx.ModelProto everywhere.
+
+    Cells are added until the network has `Ranges.macs` multiply-accumulates for one sample of the batch.
+    """
+    chosen = ranges or Ranges()
+    rng = np.random.default_rng([seed, number])
+    weights = np.array([CELLS[name].weight for name in chosen.cells])
+    sketch = Sketch(f"sample-{seed}-{number}")
+    for _ in range(MOST_CELLS):
+        name = chosen.cells[rng.choice(len(weights), p=weights / weights.sum())]
+        _add(sketch, name, rng, batch, chosen.largest)
+        if sketch.macs >= chosen.macs * batch:
+            break
+    return sketch.model()
+
+
+def _add(sketch: Sketch, name: str, rng: np.random.Generator, batch: int, largest: float) -> None:
+    """Add a cell of a size below the limit: tried on a sheet of its own first."""
+    while True:
+        seed = int(rng.integers(2**62))
+        trial = Sketch("trial")
+        CELLS[name].build(trial, Draw(np.random.default_rng(seed), batch))
+        if trial.macs <= largest * batch:
+            break
+    sketch.output(CELLS[name].build(sketch, Draw(np.random.default_rng(seed), batch)))

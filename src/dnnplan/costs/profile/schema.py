@@ -1,0 +1,67 @@
+"""The columns of profile tables (docs/profiling.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCOPES = ("operator", "network")
+
+
+class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator, or one network end to end, in one setting.
+
+    Attributes
+    ----------
+    key
+        Of the measurement: what was measured, and the setting. Rows with one key were written together.
+    scope
+        `operator` or `network`.
+    network
+        File name without suffix, or `sample-SEED-NUMBER`.
+    node, operator
+        Name in the optimised graph, and operator as `graphs.operator_name`; empty for a network.
+    inputs, outputs, attributes
+        JSON: shapes of inputs (weights included) and outputs, and the attributes of the optimised node.
+    threads, batch, utilisation
+        The setting.
+    runs
+        Measured runs.
+    seconds, low, high
+        Median, 10th and 90th percentile of a run; of operators while profiled, of networks while not.
+    kernels
+        Kernels of one run of the network.
+    device, runtime
+        Processor, and name and version of the runtime.
+    """
+
+    key: str
+    scope: str
+    network: str
+    node: str = ""
+    operator: str = ""
+    inputs: str = "[]"
+    outputs: str = "[]"
+    attributes: str = "{}"
+    threads: int
+    batch: int
+    utilisation: float
+    runs: int
+    seconds: float
+    low: float
+    high: float
+    kernels: int
+    device: str
+    runtime: str
+
+
+COLUMNS: dict[str, type] = {
+    field.name: {"str": str, "int": int, "float": float}[str(field.type.__name__)]
+    for field in msgspec.structs.fields(ProfileRow)
+}
+
+
+def as_record(row: ProfileRow) -> dict[str, Any]:
+    """A row as a mapping."""
+    return msgspec.structs.asdict(row)
