@@ -2,6 +2,7 @@
 
 from dnnplan.solvers.facade import compare, solve
 from dnnplan.solvers.registry import Capabilities, Solver, get_solver, solver_names
+from dnnplan.solvers.robustness import Stability, stability
 from dnnplan.solvers.search import Progress, Search, Settings
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "Search",
     "Settings",
     "Solver",
+    "Stability",
     "compare",
     "get_solver",
     "solve",
     "solver_names",
+    "stability",
 ]

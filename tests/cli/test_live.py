@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from dnnplan.cli.live import ProgressLine, progress_line
+from dnnplan.cli.live import ProgressLine, counting_line, progress_line
 from dnnplan.solvers import Progress
 
 
@@ -38,3 +38,16 @@ def test_live_on_a_terminal(monkeypatch):
         assert report is not None
         report(Progress(seconds=1.0, value=0.01, bound=None, gap=None, solver="heft"))
     assert "the instance" in stream.getvalue()
+
+
+def test_counting_on_a_terminal_and_in_a_pipe(monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with counting_line("draws") as report:
+        assert report is None
+    stream = _Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with counting_line("draws") as report:
+        assert report is not None
+        report(3, 10)
+    assert "3 of 10 draws" in stream.getvalue()

@@ -60,10 +60,37 @@ def progress_line(what: str, unit: str | None = None) -> Iterator[Callable[[Prog
         yield None
         return
     line = ProgressLine(what, unit)
+    with _shown(line.render):
+        yield line.update
+
+
+@contextmanager
+def counting_line(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many of how many are done; yields the function to report both to (None in a pipe)."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    began, counts = time.perf_counter(), [0, 0]
+
+    def update(done: int, of: int) -> None:
+        counts[:] = done, of
+
+    def render() -> Text:
+        seconds = time.perf_counter() - began
+        text = f"{seconds:5.1f} s  {counts[0]} of {counts[1] or '?'} {what}"
+        return Text(text, style="cyan", no_wrap=True, overflow="ellipsis")
+
+    with _shown(render):
+        yield update
+
+
+@contextmanager
+def _shown(render: Callable[[], Text]) -> Iterator[None]:
+    """Keep a line on stderr current while the block runs."""
     screen = Console(file=sys.stderr, highlight=False)
     set_live(screen)
     try:
-        with Live(get_renderable=line.render, console=screen, refresh_per_second=5, transient=True):
-            yield line.update
+        with Live(get_renderable=render, console=screen, refresh_per_second=5, transient=True):
+            yield
     finally:
         set_live(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from dnnplan.cli.options import with_conditions
 from dnnplan.instances.errors import InputError
@@ -13,6 +16,9 @@ from dnnplan.instances.result import Result
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance
+
+BESIDE = frozenset(("costs", "stability"))
+"""Members that `solve --costs --json` prints beside those of a result."""
 
 
 def read_plan_or_result(path: str | Path) -> tuple[Plan, Result | None]:
@@ -33,13 +39,13 @@ def read_plan_or_result(path: str | Path) -> tuple[Plan, Result | None]:
 
 def read_any_plan(path: str | Path) -> tuple[Plan, Result | None]:
     """The same, whatever problem the plan is of."""
-    from dnnplan.instances.files import read_plan, read_result
+    from dnnplan.instances.files import read_plan
 
     try:
         return read_plan(path), None
     except InputError as error:
         try:
-            result = read_result(path)
+            result = _read_result(path)
         except InputError:
             raise error from None
     if result.plan is None:
@@ -47,10 +53,24 @@ def read_any_plan(path: str | Path) -> tuple[Plan, Result | None]:
     return result.plan, result
 
 
+def _read_result(path: str | Path) -> Result:
+    """A printed result, without what `solve --costs` says beside it."""
+    from dnnplan.instances.files import read_bytes, read_result
+    from dnnplan.instances.json_text import parse_json
+
+    try:
+        return read_result(path)
+    except InputError:
+        data, _, label = read_bytes(path)
+        tree = parse_json(data, label)
+        if not isinstance(tree, dict) or BESIDE.isdisjoint(tree):
+            raise
+        rest = {key: value for key, value in tree.items() if key not in BESIDE}
+        return read_result(io.BytesIO(msgspec.json.encode(rest)))
+
+
 def result_tree(result: Result) -> dict[str, Any]:
     """A result as JSON values; its plan says its version, so that it can be cut out and read as a plan."""
-    import msgspec
-
     tree: dict[str, Any] = msgspec.to_builtins(result)
     if result.plan is not None:
         tree["plan"] = {"format_version": result.plan.format_version, **tree["plan"]}

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dnnplan.cli import costs as costing
 from dnnplan.cli import exits
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import chart_width, console, error_console, note, print_json
+from dnnplan.cli.front import pair_of, solve_front
 from dnnplan.cli.interrupts import stop_on_interrupt
 from dnnplan.cli.live import progress_line
 from dnnplan.cli.plans import read_plan_or_result, result_tree
-from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Plan, Result
-    from dnnplan.solvers.pareto import ParetoFront
 
 
 def solve(
@@ -45,6 +45,10 @@ def solve(
         str | None, typer.Option(metavar="A,B", help="Front of two objectives instead of one plan.")
     ] = None,
     points: Annotated[int, typer.Option(min=2, help="Searches for --pareto.")] = 8,
+    costs: costing.Folder = None,
+    quantile: costing.Quantile = None,
+    stability: costing.Draws = 0,
+    filled: costing.WriteTo = None,
     output: opt.Output = None,
     force: opt.Force = False,
     json: opt.Json = False,
@@ -60,7 +64,8 @@ def solve(
 
     opt.require_problem(problem)
     opt.parse_solvers(solver, problem)
-    pair = _pair(pareto, objective, output)
+    pair = pair_of(pareto, objective, output)
+    request = costing.requested(costs, quantile, stability, filled, force=force, front=pair is not None)
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     settings: dict[str, Any] = {
         "solver": solver,
@@ -77,34 +82,32 @@ def solve(
     reading |= opt.parse_options(option)
     instance = load(list(files), platform=platform, **reading)
     instance = opt.with_conditions(changed(instance, set_ or ()), conditions)
+    known = None if request is None else costing.fill(instance, request, objective, problem)
+    instance = instance if known is None else known.instance
     if pair is not None:
-        _solve_front(instance, pair, points, settings, json=json)
+        extra = {} if known is None or request is None else {"costs": costing.costs_tree(known, request)}
+        front = solve_front(instance, pair, points, settings, extra=extra, json=json)
+        if not front.points:
+            leave(front.failed[0])
         return
-    result = _mentioning(search(instance, objective, settings), set_ or ())
+    changes = [*(set_ or ()), *([] if request is None else [request.words])]
+    result = _mentioning(search(instance, objective, settings), changes)
     if result.plan is not None and output is not None:
         from dnnplan.instances.files import write_plan
 
         write_plan(result.plan, output, overwrite=force)
+    report = None
+    if known is not None and request is not None:
+        report = costing.report_on(known, result, request, objective, settings)
     if json:
-        print_json(result_tree(result))
+        print_json(result_tree(result) | ({} if report is None else report.tree))
     else:
         print_result(instance, result)
-        _next_steps(files, [("--platform", platform), *_repeated(option, set_)], output)
+        if report is not None:
+            report.print()
+        again = [("--platform", platform), *_repeated(option, set_)]
+        _next_steps(*((files, again) if request is None else ([str(filled or "FILLED")], [])), output)
     leave(result)
-
-
-def _pair(pareto: str | None, objective: str | None, output: Path | None) -> tuple[str, str] | None:
-    """The two objectives of --pareto."""
-    if pareto is None:
-        return None
-    names = [name.strip() for name in pareto.split(",")]
-    if len(names) != 2 or not all(names):
-        raise InputError(f"--pareto {pareto}: expected two objectives, e.g. latency,energy")
-    if objective is not None:
-        raise InputError("--pareto names the objectives; it does not go with --objective")
-    if output is not None:
-        raise InputError("--pareto gives several plans; it does not go with --output (use --json)")
-    return names[0], names[1]
 
 
 def _warm_start(path: Path | None) -> Plan | None:
@@ -123,57 +126,6 @@ def search(instance: Instance, objective: str | None, settings: dict[str, Any]) 
     title = f"{instance.name or 'instance'} with {settings['solver']}"
     with stop_on_interrupt() as stop, progress_line(title, unit) as on_progress:
         return run(instance, objective=objective, stop=stop, on_progress=on_progress, **settings)
-
-
-def _solve_front(
-    instance: Instance, pair: tuple[str, str], points: int, settings: dict[str, Any], *, json: bool
-) -> None:
-    from dnnplan.solvers.pareto import pareto_front
-
-    title = f"{instance.name or 'instance'}: {pair[1]} against {pair[0]}"
-    with stop_on_interrupt() as stop, progress_line(title) as on_progress:
-        front = pareto_front(instance, *pair, points=points, stop=stop, on_progress=on_progress, **settings)
-    if json:
-        print_json(_front_tree(front))
-    else:
-        _print_front(front)
-    if not front.points:
-        leave(front.failed[0])
-
-
-def _front_tree(front: ParetoFront) -> dict[str, Any]:
-    rows = [
-        {
-            "values": {front.objectives[0]: point.first, front.objectives[1]: point.second},
-            "limit": point.limit,
-            **result_tree(point.result),
-        }
-        for point in front.points
-    ]
-    return {"front": rows, "objectives": list(front.objectives), "step": front.step}
-
-
-def _print_front(front: ParetoFront) -> None:
-    from dnnplan.costs.objectives import UNITS
-    from dnnplan.reports.tables import new_table
-    from dnnplan.reports.units import percent, readable
-
-    first, second = front.objectives
-    table = new_table(f">{first}", f">{second}", f">limit on {second}", "status", ">gap", "minimised")
-    for point in front.points:
-        table.add_row(
-            readable(point.first, UNITS[first]),
-            readable(point.second, UNITS[second]),
-            readable(point.limit, UNITS[second]),
-            point.result.status,
-            percent(point.result.gap),
-            point.result.objective.name,
-        )
-    out = console()
-    out.print(table)
-    out.print(
-        f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, UNITS[second])}"
-    )
 
 
 def print_result(instance: Instance, result: Result) -> None:
