@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ from dnnplan.instances import InputError
 from dnnplan.solvers import solver_names
 
 HALF_AN_HOUR = 1800
+
+
+@cache
+def cases_of(suite: str) -> tuple[Case | Measurement, ...]:
+    """The cases of a suite, listed once: some read all their instances for that."""
+    return tuple(suite_cases(suite))
 
 
 def identity(case: Case | Measurement) -> tuple[object, ...]:
@@ -37,10 +44,10 @@ def test_every_suite_module_is_registered() -> None:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_cases_are_unique_and_known(suite: str) -> None:
-    cases = list(suite_cases(suite))
+    cases = cases_of(suite)
     folder = getattr(importlib.import_module(SUITES[suite]), "FOLDER", None)
     if folder is not None and not (data_folder() / folder).is_dir():
-        assert cases == []
+        assert cases == ()
         pytest.skip(f"no data in {data_folder() / folder}; set DNNPLAN_DATA")
     assert cases
     assert [c for c, n in Counter(map(identity, cases)).items() if n > 1] == []
@@ -60,7 +67,7 @@ def test_published_instances_can_be_read_and_have_references(suite: str) -> None
     module = importlib.import_module(SUITES[suite])
     if not (data_folder() / module.FOLDER).is_dir():
         pytest.skip(f"no data in {data_folder() / module.FOLDER}; set DNNPLAN_DATA")
-    cases = {case.instance: case for case in suite_cases(suite) if isinstance(case, Case)}
+    cases = {case.instance: case for case in cases_of(suite) if isinstance(case, Case)}
     for case in list(cases.values())[::9]:
         assert case.build().platform is not None
     found = {name: module.references(name) for name in cases}
@@ -88,7 +95,7 @@ def test_selection_fits_into_half_an_hour() -> None:
 
 
 def test_selection_covers_what_is_to_be_reached() -> None:
-    cases = list(suite_cases("selection"))
+    cases = cases_of("selection")
     assert {c.name for c in cases if isinstance(c, Measurement)} >= set(MEASUREMENTS)
     solves = [c for c in cases if isinstance(c, Case)]
     for name, seconds in ((real_networks.PAIR, 20), (real_networks.FOUR, 60), (real_networks.NINE, 60)):
@@ -99,7 +106,7 @@ def test_selection_covers_what_is_to_be_reached() -> None:
 @pytest.mark.parametrize("suite", ["small", "generated", "limits"])
 def test_generated_instances_are_what_their_names_say(suite: str) -> None:
     seen = set()
-    for case in suite_cases(suite):
+    for case in cases_of(suite):
         if isinstance(case, Measurement) or case.instance in seen or case.instance.startswith("phone/"):
             continue
         seen.add(case.instance)
@@ -117,7 +124,7 @@ def test_generated_instances_are_what_their_names_say(suite: str) -> None:
 def test_small_goes_through_all_execution_settings_it_has_room_for() -> None:
     from dnnplan.instances.generators import all_executions
 
-    cases = [c for c in suite_cases("small") if isinstance(c, Case)]
+    cases = [c for c in cases_of("small") if isinstance(c, Case)]
     platforms = {c.instance: c.build().platform for c in cases}
     built = {name: platform.execution for name, platform in platforms.items() if platform is not None}
     assert len(built) == len(platforms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import networkx
 import numpy as np
 import pytest
@@ -202,12 +204,16 @@ def test_any_graph_becomes_an_acyclic_partition_with_the_same_work(
             assert tensor.source is None or position[tensor.source] < position[target]
 
 
+@cache
+def network(name, **options):
+    """A bundled network, read once a set of options."""
+    return read_onnx(light_network_paths()[name], **options)[0]
+
+
 @pytest.mark.parametrize("options", [{}, {"residual": True}, {"coarsen": True}, {"fuse": False}])
 @pytest.mark.parametrize("name", ["densenet121", "resnet50", "shufflenet", "inception-v2"])
 def test_options_keep_the_work_of_real_networks(name, options):
-    path = light_network_paths()[name]
-    plain, _ = read_onnx(path)
-    model, _ = read_onnx(path, **options)
+    plain, model = network(name), network(name, **options)
     assert sum(layer.flops for layer in model.layers) == sum(layer.flops for layer in plain.layers)
     assert sum(layer.weight_bytes for layer in model.layers) == sum(
         layer.weight_bytes for layer in plain.layers
