@@ -59,13 +59,16 @@ def same_figures(problem: MappingProblem, decisions: Decisions) -> None:
 def test_path_on_arrays_gives_the_figures_of_the_general_path() -> None:
     compared = 0
     for execution in SETTINGS:
+        before = compared
         for seed in range(40):
+            if seed == 4 and compared == before:
+                break  # a setting that is left to the general path
             problem = mapping_problem(random_small(seed, execution))
             decisions = random_decisions(problem, random.Random(seed))
             if decisions is not None and applies(problem, decisions):
                 same_figures(problem, decisions)
                 compared += 1
-    assert compared > 50
+    assert compared > 100
 
 
 @pytest.mark.parametrize("instance", [layered(layers=300, devices=5, seed=1), multi_model((60, 40), seed=2)])
