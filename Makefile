@@ -49,7 +49,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy -p dnnplan -p benchmarks
 
 test: lint types
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 bench: $(VENV)/.demo
 	$(BIN)/dnnplan bench $(SUITE) --store $(STORE) $(if $(LIMIT),--time-limit $(LIMIT))
