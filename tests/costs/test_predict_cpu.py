@@ -193,11 +193,13 @@ def tables(law, tmp_path):
 
 def test_settings(tables):
     found = pr.evaluate_cpu_settings(*tables, train_networks=30, seeds=2, kind="linear")
-    assert list(found["by_setting"]) == [TARGET]
+    assert list(found["settings"]) == [TARGET]
     assert found["worst"] == TARGET
     assert found["median_mape"] == found["worst_mape"] < 1
-    one = found["by_setting"][TARGET]
+    one = found["settings"][TARGET]
     assert (one["networks"], one["op_mape"]) == (39, None)
+    with pytest.raises(InputError, match="no setting of mi8se"):
+        pr.evaluate_cpu_settings(*tables, ["mi8se"])
 
 
 def test_command_for_a_cpu(tables):
@@ -234,4 +236,4 @@ def test_settings_of_phones():
         kind="linear",
     )
     assert found["worst_mape"] < 3
-    assert found["by_setting"]["mi8se|1large|float"]["bytes"] < 1e5
+    assert found["settings"]["mi8se|1large|float"]["bytes"] < 1e5

@@ -27,6 +27,7 @@ from dnnplan.costs.predict.tables import EndToEnd, FloatArray, Operators, TextAr
 from dnnplan.costs.predict.whole import WholeModel
 from dnnplan.costs.predict.whole_fit import fit_whole, require_kind
 from dnnplan.costs.predict.whole_records import save_whole
+from dnnplan.instances.errors import InputError
 
 
 def is_gpu(target: str) -> bool:
@@ -85,6 +86,7 @@ def evaluate_whole(
 def evaluate_cpu_settings(
     ops: Path,
     end_to_end: Path,
+    phones: Sequence[str] | None = None,
     *,
     targets: Sequence[str] | None = None,
     train_networks: int = 71,
@@ -98,6 +100,8 @@ def evaluate_cpu_settings(
     ----------
     ops, end_to_end
         Tables of qed-usc.
+    phones
+        Names of phones to keep; None: all.
     targets
         Such as ``pixel4|1large1med|quant``; None: all of the table except those on a GPU.
     train_networks, seeds, kind, progress
@@ -105,10 +109,13 @@ def evaluate_cpu_settings(
 
     Returns
     -------
-    by_setting: what `evaluate_whole` returns for each; median_mape and worst_mape over settings, worst: its name.
+    settings: what `evaluate_whole` returns for each; median_mape and worst_mape over settings, worst: its name.
     """
     if targets is None:
         targets = [name for name in qed_usc_targets(end_to_end) if not is_gpu(name)]
+    targets = [name for name in targets if phones is None or name.split("|")[0] in phones]
+    if not targets:
+        raise InputError(f"no setting of {', '.join(phones or ())} on a CPU", source=str(end_to_end))
     graphs = read_qed_usc_graphs(ops)
     found: dict[str, dict[str, Any]] = {}
     for target in targets:
@@ -122,7 +129,7 @@ def evaluate_cpu_settings(
         "median_mape": float(np.median(list(errors.values()))),
         "worst_mape": max(errors.values()),
         "worst": max(errors, key=lambda name: errors[name]),
-        "by_setting": found,
+        "settings": found,
     }
 
 
