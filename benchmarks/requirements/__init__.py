@@ -34,6 +34,8 @@ JUDGES: dict[str, str] = {
     "choosing": "benchmarks.requirements.tasks",
     "ssp": "benchmarks.requirements.tasks",
     "tasks": "benchmarks.requirements.tasks",
+    "predictors": "benchmarks.requirements.predictors",
+    "this-machine": "benchmarks.requirements.predictors",
 }
 
 

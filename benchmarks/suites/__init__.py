@@ -31,6 +31,8 @@ SUITES: dict[str, str] = {
     "choosing": "benchmarks.suites.choosing",
     "ssp": "benchmarks.suites.ssp",
     "tasks": "benchmarks.suites.tasks",
+    "predictors": "benchmarks.suites.predictors",
+    "this-machine": "benchmarks.suites.this_machine",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
     "limits": "benchmarks.suites.limits",

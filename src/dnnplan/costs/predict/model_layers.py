@@ -19,6 +19,7 @@ INSIDE = ("Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid")
 FOLDED = ("BatchNormalization", "Dropout", "Identity")
 ALIGNED = 4
 """Channels have to be a multiple of this to be read in blocks."""
+KEPT = ("axis", "axes", "perm", "size", "direction")
 RECURRENT = ("LSTM", "GRU", "RNN")
 PARTS = {"HardSwish": ("HardSigmoid", "Mul")}
 """Functions that the runtime runs as several operators."""
@@ -65,9 +66,7 @@ def _main(
     found: dict[str, Any] = dict(layer.attributes)
     if layer.op == "Conv":
         return _conv(found, inputs, outputs, tail)
-    attributes: dict[str, Any] = {
-        key: found[key] for key in ("axis", "axes", "perm", "size", "direction") if key in found
-    }
+    attributes: dict[str, Any] = {key: found[key] for key in KEPT if key in found}
     if layer.op in RECURRENT:
         attributes |= {"hidden_size": found.get("hidden_size", outputs[0][-1])}
     if layer.op in ("Gemm", "MatMul"):

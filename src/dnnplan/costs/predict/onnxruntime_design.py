@@ -26,8 +26,8 @@ from dnnplan.costs.predict.tables import FloatArray, Operators, TextArray
 
 Columns = dict[str, FloatArray]
 FLOAT_BYTES = 4.0
-SMALL_CACHE, LARGE_CACHE = 2.0**19, 2.0**25
-"""Bytes beyond which a matrix does not stay near a core, or on the chip, between networks; typical sizes."""
+SMALL_CACHE = 2.0**19
+"""Bytes beyond which a matrix does not stay near a core between networks; a typical size."""
 
 
 def runtime_design(module: str, ops: Operators, inputs: tuple[str, ...] = ()) -> Design:
@@ -130,7 +130,6 @@ def _gemm_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
         "left": FLOAT_BYTES * c["m"] * c["k"] * c["repeats"],
         "right": weights,
         "far_right": np.maximum(weights - SMALL_CACHE, 0),
-        "off_chip": np.maximum(weights - LARGE_CACHE, 0),
         "written": FLOAT_BYTES * c["elements_out"],
         "repeats": c["repeats"],
     }

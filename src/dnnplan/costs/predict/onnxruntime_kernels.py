@@ -61,7 +61,7 @@ def kernel_columns(
 ) -> Columns:
     """Numbers of one kernel by name; which ones depends on the module.
 
-    Every module has `elements_in`, `elements_more` (of the inputs after the first), `elements_out`, and more from its reader.
+    Every module has `elements_in`, `elements_more` (of the inputs after the first), `elements_out` and `batch`.
     """
     module = MODULE_OF[operator]
     first = inputs[0] if inputs else ()

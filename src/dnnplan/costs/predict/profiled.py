@@ -16,7 +16,7 @@ from dnnplan.instances.errors import FormatError, InputError
 INPUTS = ("threads", "batch", "utilisation")
 """Columns of the setting, which may be inputs of a model."""
 FRAME = "frame:"
-"""How names of nodes begin that stand around sampled cells: part of the network, but no samples of operators.
+"""How names of nodes begin that stand around sampled cells, at graph inputs and outputs: part of networks, not samples.
 
 They read what the caller gives and write what it gets, which is slower than between the kernels of a network.
 """
@@ -57,7 +57,7 @@ class Profiled:
     unknown: dict[str, int]
 
 
-def profiled(columns: Mapping[str, list[Any]], statistic: str = "low", **only: float) -> Profiled:
+def profiled(columns: Mapping[str, list[Any]], statistic: str = "seconds", **only: float) -> Profiled:
     """Rows of a profile table (`ProfileTable.read`) as operators.
 
     Parameters
@@ -65,7 +65,7 @@ def profiled(columns: Mapping[str, list[Any]], statistic: str = "low", **only: f
     columns
         The columns of the table.
     statistic
-        The column of seconds: `low`, what the machine does when nothing else disturbs it, or `seconds`, the median.
+        The column of seconds: `seconds`, the median, or `low`, which machines do when nothing disturbs them.
     only
         Values that columns must have, such as `threads=1`; other rows are left out.
 

@@ -24,7 +24,7 @@ from dnnplan.instances.wording import unknown
 FOLDS = 5
 LEAST_NETWORKS = 20
 LEAST_ROWS = 40
-"""Kernels of a module below which the line alone is fitted."""
+"""Kernels below which a module gets no regression."""
 CANDIDATES = ("boosting", "extra-trees", "ensemble")
 TOLERANCE = 0.02
 Progress = Callable[[str], None]
@@ -94,15 +94,14 @@ def train(
     """
     if kind != "auto" and kind not in MODELS:
         raise InputError(unknown("model", kind, [*MODELS, "auto"]))
-    statistic = "low" if utilisation == 0 else "seconds"
-    table = profiled(columns, statistic, threads=threads, utilisation=utilisation)
+    table = profiled(columns, threads=threads, utilisation=utilisation)
     names = table.networks.network
     if len(names) < LEAST_NETWORKS:
         raise InputError(
             f"{len(names)} networks with {threads} threads and utilisation {utilisation:g}, "
             f"expected {LEAST_NETWORKS} or more"
         )
-    table = without_events(table)
+    table = _large_modules(without_events(table))
     folds = dict(
         zip(names.tolist(), np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True)
     )
@@ -128,6 +127,26 @@ def train(
     return Training(predictor, table, held)
 
 
+def _large_modules(table: Profiled) -> Profiled:
+    """The table with kernels of modules of few rows set aside: they count for networks, and have no regression."""
+    small = [name for name, ops in table.modules.items() if len(ops) < LEAST_ROWS]
+    keys, seconds = table.frame
+    rest = [table.modules[name] for name in small]
+    unknown = dict(table.unknown)
+    for ops in rest:
+        for operator in ops.kind.tolist():
+            unknown[operator] = unknown.get(operator, 0) + 1
+    return replace(
+        table,
+        modules={name: ops for name, ops in table.modules.items() if name not in small},
+        frame=(
+            np.concatenate([keys, *(ops.network for ops in rest)]),
+            np.concatenate([seconds, *(ops.latency for ops in rest)]),
+        ),
+        unknown=unknown,
+    )
+
+
 def without_events(table: Profiled) -> Profiled:
     """The table with what writing an event costs taken from every kernel.
 
@@ -139,7 +158,7 @@ def without_events(table: Profiled) -> Profiled:
     measured = [(ops.network, ops.latency) for ops in table.modules.values()] + [table.frame]
     at = np.array([place[key] for keys, _ in measured for key in keys.tolist()])
     every = np.concatenate([latency for _, latency in measured])
-    count = np.bincount(at, minlength=len(names)).astype(float)
+    count: FloatArray = np.bincount(at, minlength=len(names)).astype(np.float64)
     total = np.bincount(at, weights=every, minlength=len(names))
     cost = event_cost(total, count, seconds)
     modules = {
@@ -180,8 +199,6 @@ def fit_module(
 ) -> tuple[OperatorModel, FloatArray]:
     """The model of one module, and (n,) predictions of each kernel from models that have not seen its network."""
     design, weight = runtime_design(module, ops), share_weights(ops)
-    if len(ops) < LEAST_ROWS:
-        kind = "linear"
     kinds = ("boosting", "extra-trees") if kind == "auto" else (kind,)
     logs = {name: _out_of_fold(design, ops.latency, weight, fold, name, seed) for name in kinds}
     models = {name: fit_operators(design, ops.latency, name, seed=seed, weight=weight) for name in kinds}
@@ -286,8 +303,7 @@ def network_errors(
     predictor: RuntimePredictor, columns: Mapping[str, list[Any]], threads: int, utilisation: float
 ) -> dict[str, float]:
     """op_mape (weighted by seconds) and e2e_mape in percent on measured networks."""
-    statistic = "low" if utilisation == 0 else "seconds"
-    table = profiled(columns, statistic, threads=threads, utilisation=utilisation)
+    table = profiled(columns, threads=threads, utilisation=utilisation)
     predicted = {name: predictor.predict_operators(name, ops) for name, ops in table.modules.items()}
     every = np.concatenate([ops.latency for ops in table.modules.values()])
     guess = np.concatenate([predicted[name] for name in table.modules])

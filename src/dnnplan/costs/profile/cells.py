@@ -25,11 +25,12 @@ ACTIVATIONS = (
 
 
 class Draw:
-    """Random sizes."""
+    """Random sizes; maps mostly have the `side` of what the cell before left, if it left a map."""
 
-    def __init__(self, rng: np.random.Generator, batch: int) -> None:
+    def __init__(self, rng: np.random.Generator, batch: int, side: int | None = None) -> None:
         self.rng = rng
         self.batch = batch
+        self.side = side
 
     def chance(self, share: float) -> bool:
         """True with some probability."""
@@ -49,6 +50,8 @@ class Draw:
 
     def size(self, low: int = 7, high: int = 224) -> int:
         """The side of a map: mostly one that networks have."""
+        if self.side is not None and low <= self.side <= high and self.chance(0.9):
+            return self.side
         if self.chance(0.15):
             return self.between(low, high)
         return self.one_of(*(size for size in SIZES if low <= size <= high))
@@ -61,8 +64,12 @@ class Draw:
     def map(self, low: int = 16, high: int = 1024) -> tuple[int, int]:
         """Channels and side of a map: the larger the one, the smaller the other, as in networks."""
         size = self.size()
-        most = int(min(high, max(low * 2, 120_000 / size)))
-        return self.channels(low, most), size
+        return self.filters(size, low, high), size
+
+    def filters(self, side: int, low: int, high: int) -> int:
+        """Channels of a map of some side, so that it has at most about a million numbers, rarely three."""
+        most = (3.3e6 if self.chance(0.1) else 1.1e6) / side**2
+        return self.channels(low, int(min(high, max(low * 2, most))))
 
 
 Build = Callable[[Sketch, Draw], Value]
@@ -120,7 +127,7 @@ def plain(net: Sketch, draw: Draw) -> Value:
     for _ in range(draw.one_of(1, 2, 2)):
         kernel = draw.one_of(1, 3, 3, 3, 5, 7)
         stride = 2 if draw.chance(0.15) else 1
-        filters = draw.channels(16, 640)
+        filters = draw.filters(value.shape[2], 16, 640)
         value = convolution(net, draw, value, filters, kernel, stride=stride)
     if draw.chance(0.5) and value.shape[2] >= 4:
         value = net.pool(draw.text("MaxPool", "AveragePool"), value, draw.one_of(2, 3), draw.one_of(1, 2, 2))
@@ -146,6 +153,7 @@ def bottleneck(net: Sketch, draw: Draw) -> Value:
 def inverted(net: Sketch, draw: Draw) -> Value:
     """Expansion, depthwise convolution, projection; with squeeze and excitation at times."""
     channels, size = draw.map(8, 320)
+    channels = min(channels, max(8, 300_000 // size**2 // 8 * 8))
     wide = channels * draw.one_of(1, 2, 3, 4, 6, 6)
     kind = draw.text("Relu", "Clip", "Clip", "HardSwish")
     stride = 2 if draw.chance(0.25) else 1
@@ -172,12 +180,12 @@ def branches(net: Sketch, draw: Draw) -> Value:
     """Convolutions of several sizes side by side, joined by channels."""
     channels, size = draw.map(32, 1024)
     value = net.conv(net.input(draw.batch, channels, size, size), channels, 1)
-    parts = [convolution(net, draw, value, draw.channels(16, 384), 1)]
+    parts = [convolution(net, draw, value, draw.filters(size, 16, 384), 1)]
     for kernel in (3, draw.one_of(3, 5)):
-        inner = convolution(net, draw, value, draw.channels(16, 192), 1)
-        parts.append(convolution(net, draw, inner, draw.channels(16, 384), kernel))
+        inner = convolution(net, draw, value, draw.filters(size, 16, 192), 1)
+        parts.append(convolution(net, draw, inner, draw.filters(size, 16, 384), kernel))
     pooled = net.pool(draw.text("MaxPool", "AveragePool"), value, 3, 1)
-    parts.append(convolution(net, draw, pooled, draw.channels(16, 128), 1))
+    parts.append(convolution(net, draw, pooled, draw.filters(size, 16, 128), 1))
     parts = parts[: draw.one_of(2, 3, 4)] if draw.chance(0.5) else parts
     joined = (draw.batch, sum(part.shape[1] for part in parts), size, size)
     value = net.node("Concat", joined, *parts, axis=1)
@@ -258,9 +266,9 @@ def head(net: Sketch, draw: Draw) -> Value:
 
 def perceptron(net: Sketch, draw: Draw) -> Value:
     """Fully connected layers of one sample, with weights that no cache holds at the large end."""
-    value = net.input(draw.batch, draw.between(64, 12_544 if draw.chance(0.3) else 4096))
+    value = net.input(draw.batch, draw.between(64, 30_000 if draw.chance(0.4) else 4096))
     for _ in range(draw.one_of(1, 2)):
-        value = net.gemm(value, draw.between(10, 4096))
+        value = net.gemm(value, draw.between(10, 4608))
         value = net.node("Relu", value.shape, value) if draw.chance(0.7) else value
     return value
 

@@ -34,6 +34,7 @@ class Sketch:
         self.outputs: list[Any] = []
         self.constants: list[Any] = []
         self.macs = 0.0
+        self.flow: Value | None = None
         self._count = 0
 
     def _unique(self, stem: str) -> str:
@@ -41,7 +42,15 @@ class Sketch:
         return f"{stem}_{self._count}"
 
     def input(self, *shape: int, dtype: int = FLOAT) -> Value:
-        """A value that a kernel of the frame has just written, as inside a network."""
+        """What the cell before leaves, in that shape if a pointwise convolution can give it; else a graph input.
+
+        A kernel of the frame has read and written a graph input before a cell sees it: nothing inside a network reads
+        what the caller has just written.
+        """
+        found = self._from_flow(shape) if dtype == FLOAT else None
+        if found is not None:
+            return found
+        self.finish()
         name = self._unique("input")
         self.inputs.append(self.helper.make_tensor_value_info(name, dtype, list(shape)))
         if dtype != FLOAT:
@@ -49,6 +58,28 @@ class Sketch:
         made = self._unique(f"{FRAME}source")
         self.nodes.append(self.helper.make_node("Relu", [name], [made], name=made))
         return Value(made, shape)
+
+    def _from_flow(self, shape: tuple[int, ...]) -> Value | None:
+        flow = self.flow
+        if flow is None or len(flow.shape) != len(shape) or flow.shape[0] != shape[0]:
+            return None
+        if flow.shape == shape:
+            self.flow = None
+            return flow
+        if len(shape) != 4 or flow.shape[2:] != shape[2:]:
+            return None
+        self.flow = None
+        return self.conv(flow, shape[1], 1)
+
+    def leave(self, value: Value) -> None:
+        """What a cell has made, for the next one."""
+        self.flow = value
+
+    def finish(self) -> None:
+        """End what has been left: the next cell starts from a graph input."""
+        if self.flow is not None:
+            self.output(self.flow)
+        self.flow = None
 
     def output(self, value: Value) -> None:
         """Read a value: outputs of a graph are in new memory at each run, which makes whoever writes them slow."""

@@ -1,4 +1,4 @@
-"""Networks of random cells: operators over the sizes of common networks, as they stand in networks.
+"""Networks of random cells in a row: operators over the sizes of common networks, as they stand in networks.
 
 Which cells there are, and the ranges of their sizes, are ours: the building blocks and sizes that the literature on
 vision, sequence and attention networks uses (channels as multiples of 8, some odd ones; maps from 7 to 224).
@@ -20,6 +20,8 @@ from dnnplan.instances.wording import unknown
 MACS = 6.0e8
 """Multiply-accumulates of one sampled network, about: a few hundredths of a second."""
 MOST_CELLS = 24
+RESTART = 0.15
+"""Share of the cells that start from a graph input although there is a cell before them."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,22 @@ def sample_network(seed: int, number: int, ranges: Ranges | None = None, *, batc
         _add(sketch, name, rng, batch, chosen.largest)
         if sketch.macs >= chosen.macs * batch:
             break
+    sketch.finish()
     return sketch.model()
 
 
 def _add(sketch: Sketch, name: str, rng: np.random.Generator, batch: int, largest: float) -> None:
-    """Add a cell of a size below the limit: tried on a sheet of its own first."""
+    """Add a cell behind the one before, of a size below the limit: tried on a sheet of its own first."""
+    build = CELLS[name].build
+    if rng.random() < RESTART:
+        sketch.finish()
+    flow = sketch.flow
+    size = flow.shape[2] if flow is not None and len(flow.shape) == 4 else None
     while True:
         seed = int(rng.integers(2**62))
         trial = Sketch("trial")
-        CELLS[name].build(trial, Draw(np.random.default_rng(seed), batch))
+        trial.flow = flow
+        build(trial, Draw(np.random.default_rng(seed), batch, size))
         if trial.macs <= largest * batch:
             break
-    sketch.output(CELLS[name].build(sketch, Draw(np.random.default_rng(seed), batch)))
+    sketch.leave(build(sketch, Draw(np.random.default_rng(seed), batch, size)))
