@@ -1,10 +1,12 @@
 # The two commands of the README, from a bare clone with python3 and make: `make demo` and `make test`.
 #
 #   make demo-tasks                                             ten tasks on a microcontroller: share, then order
+#   make demo-costs                                             measure this machine, learn it, plan with the numbers
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
+#   make bench-costs, make report-costs                          all suites of latency models
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -15,9 +17,12 @@ STORE  ?= benchmarks/results/$(SUITE).sqlite
 
 MAPPING := real-networks energy memory device-placement h2h saga auckland hetero-dag fjsp hax-conn rates scale
 
+COSTS := predictors this-machine
+
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
-.PHONY: demo demo-tasks test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks clean
+.PHONY: demo demo-tasks demo-costs test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks \
+	bench-costs report-costs clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,6 +44,9 @@ demo: $(VENV)/.demo
 
 demo-tasks: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo_tasks --output demo-output
+
+demo-costs: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.demo_costs --output demo-output --time-limit 75
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -72,6 +80,14 @@ bench-tasks: $(VENV)/.demo
 report-tasks: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(TASKS:%=benchmarks/results/%.sqlite) \
 		--output benchmarks/results/tasks.md
+
+bench-costs: $(VENV)/.demo
+	for suite in $(COSTS); do \
+		$(BIN)/dnnplan bench $$suite --store benchmarks/results/$$suite.sqlite || exit 1; done
+
+report-costs: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report $(COSTS:%=benchmarks/results/%.sqlite) \
+		--output benchmarks/results/predictors.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

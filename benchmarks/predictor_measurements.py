@@ -236,11 +236,12 @@ def test_networks(folder: Path) -> list[Path]:
     """The nine networks of the `onnx` package with weights, and MobileNetV2, ViT and LSTM."""
     paths = [materialise(path, folder / f"{name}.onnx") for name, path in light_network_paths().items()]
     onnx = require_onnx()
-    for name, build in {
+    built: dict[str, Callable[[], Any]] = {
         "mobilenet-v2": build_mobilenet_v2,
         "vit": build_vit,
         "lstm": build_recurrent,
-    }.items():
+    }
+    for name, build in built.items():
         paths.append(folder / f"{name}.onnx")
         onnx.save(build(), paths[-1])
     return paths

@@ -158,7 +158,7 @@ def without_events(table: Profiled) -> Profiled:
     measured = [(ops.network, ops.latency) for ops in table.modules.values()] + [table.frame]
     at = np.array([place[key] for keys, _ in measured for key in keys.tolist()])
     every = np.concatenate([latency for _, latency in measured])
-    count: FloatArray = np.bincount(at, minlength=len(names)).astype(np.float64)
+    count = np.bincount(at, weights=np.ones(len(at)), minlength=len(names))
     total = np.bincount(at, weights=every, minlength=len(names))
     cost = event_cost(total, count, seconds)
     modules = {

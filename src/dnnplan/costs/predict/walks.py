@@ -77,8 +77,8 @@ def small_trees(feature: Array, value: Array, right: Array, roots: Array) -> Sma
     leaf = feature < 0
     inner = np.flatnonzero(~leaf)
     tree = np.searchsorted(roots, np.arange(len(feature)), side="right") - 1
-    before = np.cumsum(leaf) - leaf
-    number = before - before[roots][tree]
+    before: Array = np.cumsum(leaf) - leaf
+    number: Array = before - before[roots][tree]
     if number.max() >= BITS:
         return None
     # Left of node i are the leaves from its first to that before the first of its right child.
