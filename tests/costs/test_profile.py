@@ -32,7 +32,7 @@ def tiny_network(*, batch=1, channels=16):
     body = net.conv(net.node("Relu", value.shape, value), channels, 3)
     value = net.node("Relu", body.shape, net.node("Add", body.shape, body, value))
     value = net.node("GlobalAveragePool", (batch, channels, 1, 1), value)
-    value = net.gemm(net.reshape(value, batch, channels), 10)
+    value = net.gemm(net.node("Flatten", (batch, channels), value), 10)
     net.output(net.node("Softmax", value.shape, value))
     return net.model()
 
@@ -131,6 +131,17 @@ def test_batches_are_set_where_the_graph_has_room_for_them(tmp_path):
     assert graphs.read_network(path, 1)
     with pytest.raises(InputError, match="first size of 4"):
         graphs.read_network(path, 2)
+
+
+def test_reshapes_of_one_sample_take_a_batch():
+    net = Sketch("reshaped")
+    value = net.input(1, 8, 4, 4)
+    net.output(net.reshape(value, 1, 128))
+    model = net.model()
+    graphs.set_batch(model, 3)
+    made = runtime.InferenceSession(graphs.ready(model), providers=["CPUExecutionProvider"])
+    (out,) = made.run(None, {"input_1": np.ones((3, 8, 4, 4), np.float32)})
+    assert out.shape == (1, 1)
 
 
 def test_every_node_gets_a_name_of_its_own():

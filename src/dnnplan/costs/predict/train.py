@@ -158,8 +158,8 @@ def without_events(table: Profiled) -> Profiled:
     measured = [(ops.network, ops.latency) for ops in table.modules.values()] + [table.frame]
     at = np.array([place[key] for keys, _ in measured for key in keys.tolist()])
     every = np.concatenate([latency for _, latency in measured])
-    count = np.bincount(at, weights=np.ones(len(at)), minlength=len(names))
-    total = np.bincount(at, weights=every, minlength=len(names))
+    count: FloatArray = np.bincount(at, minlength=len(names)).astype(float)
+    total: FloatArray = np.bincount(at, weights=every, minlength=len(names)).astype(float)
     cost = event_cost(total, count, seconds)
     modules = {
         name: replace(ops, latency=np.maximum(ops.latency - cost, ops.latency / 4))

@@ -14,6 +14,7 @@ from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
 
 DOMAINS = {"com.microsoft.nchwc": "nchwc.", "com.microsoft": "", "ai.onnx": "", "": ""}
 """How operators of a domain are called in tables; of any other domain: domain and operator."""
+INT64 = 7
 MAX_TEXT = 64
 MAX_LIST = 64
 
@@ -81,6 +82,33 @@ def set_batch(model: Any, batch: int, source: str = "model") -> None:
         del model.graph.value_info[:]
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
+        _free_reshapes(model)
+
+
+def _free_reshapes(model: Any) -> None:
+    """Let reshapes to a first size of 1 keep the first size of what they reshape, in place."""
+    helper, arrays = require_onnx("helper"), require_onnx("numpy_helper")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors |= {
+        node.output[0]: attribute.t
+        for node in model.graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    freed: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.domain or len(node.input) < 2 or node.input[1] not in tensors:
+            continue
+        name = node.input[1]
+        shape = [int(size) for size in arrays.to_array(tensors[name])]
+        if len(shape) < 2 or shape[0] != 1:
+            continue
+        if name not in freed:
+            freed[name] = f"{name}:batch"
+            tensor = helper.make_tensor(freed[name], INT64, [len(shape)], [0, *shape[1:]])
+            model.graph.initializer.append(tensor)
+        node.input[1] = freed[name]
 
 
 def ready(model: Any) -> bytes:
