@@ -14,8 +14,6 @@ from benchmarks.demo import WIDTH, command
 from dnnplan.cli.live import progress_line
 from dnnplan.costs import evaluate
 from dnnplan.costs.filled import fill_costs, read_costs
-from dnnplan.costs.predict.predictor_files import load_predictor, save_predictor
-from dnnplan.costs.predict.train import train
 from dnnplan.costs.profile import (
     Effort,
     ProfileTable,
@@ -24,6 +22,8 @@ from dnnplan.costs.profile import (
     profile_networks,
     profile_samples,
 )
+from dnnplan.costs.runtime.files import load_predictor, save_predictor
+from dnnplan.costs.runtime.training import train
 from dnnplan.instances import Device, Instance, Link, Platform
 from dnnplan.instances.catalogue import combine
 from dnnplan.instances.files import write_instance, write_plan

@@ -24,8 +24,6 @@ from dnnplan.costs.predict.features import qed_usc_design
 from dnnplan.costs.predict.kernels import PHONES as FAMILY_OF
 from dnnplan.costs.predict.kernels import kernel_classes, rule_set
 from dnnplan.costs.predict.layouts import qed_usc_targets, read_neusight, read_qed_usc, read_qed_usc_networks
-from dnnplan.costs.predict.predictor_files import save_predictor
-from dnnplan.costs.predict.train import train
 from dnnplan.costs.profile import (
     Effort,
     ProfileTable,
@@ -35,6 +33,8 @@ from dnnplan.costs.profile import (
     profile_networks,
     profile_samples,
 )
+from dnnplan.costs.runtime.files import save_predictor
+from dnnplan.costs.runtime.training import train
 from dnnplan.instances import Layer, Model
 from dnnplan.instances.formats.onnx.bundled import light_network_paths
 from dnnplan.instances.formats.onnx.dependency import require_onnx
@@ -261,9 +261,9 @@ def modules(_: str) -> Measured:
 
     The table is made here: sampled operators at batches 1, 2 and 4, 1 and 2 threads, without and with load.
     """
-    from dnnplan.costs.predict.onnxruntime_design import runtime_design
-    from dnnplan.costs.predict.profiled import profiled
     from dnnplan.costs.predict.regressors import OVERALL, SELECTION, compare_regressors
+    from dnnplan.costs.runtime.design import runtime_design
+    from dnnplan.costs.runtime.tables import profiled
 
     settings = [Setting(t, b, u) for u in (0.0, 0.5) for t in (1, 2) for b in (1, 2, 4)]
     with tempfile.TemporaryDirectory() as name:

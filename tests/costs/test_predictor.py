@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dnnplan.costs.predict import (
-    active,
-    fit_operators,
-    model_layers,
-    predictor_files,
-    profiled,
-    train,
-    transfer,
-)
+from dnnplan.costs.predict import active, fit_operators
 from dnnplan.costs.predict.design import Design
-from dnnplan.costs.predict.onnxruntime_kernels import MODULES, kernel_columns
-from dnnplan.costs.predict.predictor import RuntimePredictor
-from dnnplan.costs.predict.profiled import Kernel
 from dnnplan.costs.profile.schema import COLUMNS, ProfileRow, as_record
+from dnnplan.costs.runtime import files as predictor_files
+from dnnplan.costs.runtime import layers as model_layers
+from dnnplan.costs.runtime import tables, training, transfer
+from dnnplan.costs.runtime.kernels import MODULES, kernel_columns
+from dnnplan.costs.runtime.predictor import RuntimePredictor
+from dnnplan.costs.runtime.tables import Kernel
 from dnnplan.instances import Layer, Model, Tensor
 from dnnplan.instances.errors import FormatError, InputError
 
@@ -93,7 +88,7 @@ def table(networks=40, seed=0, threads=(1,)):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train.train(table(), kind="linear")
+    return training.train(table(), kind="linear")
 
 
 @pytest.fixture(scope="module")
@@ -142,18 +137,18 @@ def _parts(kernel):
 
 def test_rows_of_other_settings_are_left_out():
     columns = table(3, threads=(1, 2))
-    found = profiled.profiled(columns, threads=2)
+    found = tables.profiled(columns, threads=2)
     assert len(found.networks.network) == 3
     assert set(found.modules) == {"conv", "elementwise"}
     with pytest.raises(InputError, match="no measured operator"):
-        profiled.profiled(columns, threads=7)
+        tables.profiled(columns, threads=7)
 
 
 def test_operators_without_a_module_are_counted_not_dropped_in_silence():
     columns = table(2)
     at = columns["operator"].index("Relu")
     columns["operator"][at] = "com.example.Magic"
-    assert profiled.profiled(columns).unknown == {"com.example.Magic": 1}
+    assert tables.profiled(columns).unknown == {"com.example.Magic": 1}
 
 
 @pytest.mark.parametrize("cell", ["", "[", "{}", "[[-1]]", '[["a"]]', "[" * 100_000])
@@ -161,14 +156,14 @@ def test_broken_cells_are_refused(cell):
     columns = table(2)
     columns["inputs"][1] = cell
     with pytest.raises(FormatError, match="row"):
-        profiled.profiled(columns)
+        tables.profiled(columns)
 
 
 def test_kernels_around_samples_count_for_networks_only():
     columns = table(2)
     at = columns["operator"].index("Relu")
-    columns["node"][at] = f"{profiled.FRAME}source_1"
-    before, after = profiled.profiled(table(2)), profiled.profiled(columns)
+    columns["node"][at] = f"{tables.FRAME}source_1"
+    before, after = tables.profiled(table(2)), tables.profiled(columns)
     assert len(after.modules["elementwise"]) == len(before.modules["elementwise"]) - 1
     assert after.frame[1].tolist() == [columns["low"][at]]
 
@@ -178,8 +173,8 @@ def test_cost_of_events_is_found():
     count = rng.integers(5, 200, size=60).astype(float)
     total = count * 2e-5 + rng.random(60) * 1e-3
     seconds = 3e-5 + total - 1.5e-6 * count
-    assert train.event_cost(total, count, seconds) == pytest.approx(1.5e-6, rel=0.02)
-    assert train.event_cost(total, count, total + 1e-5) == pytest.approx(0.0, abs=1e-8)
+    assert training.event_cost(total, count, seconds) == pytest.approx(1.5e-6, rel=0.02)
+    assert training.event_cost(total, count, total + 1e-5) == pytest.approx(0.0, abs=1e-8)
 
 
 # Training.
@@ -213,17 +208,17 @@ def test_unknown_and_unseen_kernels_are_flagged_and_never_skipped(predictor):
 
 def test_training_needs_enough_networks_of_the_setting():
     with pytest.raises(InputError, match="networks with 1 threads"):
-        train.train(table(5))
+        training.train(table(5))
     with pytest.raises(InputError, match="model"):
-        train.train(table(5), kind="zzz")
+        training.train(table(5), kind="zzz")
 
 
 def test_more_networks_are_not_worse():
-    points = train.learning_curve(table(60), [22, 44], kind="linear")
+    points = training.learning_curve(table(60), [22, 44], kind="linear")
     assert [row["networks"] for row in points] == [22, 44]
     assert points[1]["e2e_mape"] < 3
     with pytest.raises(InputError, match="to train on"):
-        train.learning_curve(table(30), [29], kind="linear")
+        training.learning_curve(table(30), [29], kind="linear")
 
 
 # Files.

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from dnnplan.costs import profile as pf
-from dnnplan.costs.predict.onnxruntime_kernels import MODULE_OF
 from dnnplan.costs.profile import api, graphs, session, store, trace
 from dnnplan.costs.profile.notation import Sketch
 from dnnplan.costs.profile.offline import kernels_of
 from dnnplan.costs.profile.schema import COLUMNS, ProfileRow, as_record
 from dnnplan.costs.profile.shapes import value_shapes
+from dnnplan.costs.runtime.kernels import MODULE_OF
 from dnnplan.instances.errors import FormatError, InputError
 
 onnx = pytest.importorskip("onnx")

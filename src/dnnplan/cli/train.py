@@ -12,8 +12,8 @@ from dnnplan.cli.consoles import console, note, print_json
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
-    from dnnplan.costs.predict.predictor import NetworkPrediction, RuntimePredictor
-    from dnnplan.costs.predict.profiled import Kernel
+    from dnnplan.costs.runtime.predictor import NetworkPrediction, RuntimePredictor
+    from dnnplan.costs.runtime.tables import Kernel
 
 
 def train(
@@ -40,10 +40,10 @@ def train(
 
     Errors are those of models that have not seen the network. Exit codes: 0 done, 2 bad input.
     """
-    from dnnplan.costs.predict.predictor_files import FILE, save_predictor
-    from dnnplan.costs.predict.train import learning_curve
-    from dnnplan.costs.predict.train import train as learn
     from dnnplan.costs.profile.store import ProfileTable
+    from dnnplan.costs.runtime.files import FILE, save_predictor
+    from dnnplan.costs.runtime.training import learning_curve
+    from dnnplan.costs.runtime.training import train as learn
 
     if (output / FILE).exists() and not force:
         raise InputError("there is a predictor already; --force replaces it", source=str(output))
@@ -134,8 +134,8 @@ def predict(
 
     Kernels that were not measured at such sizes, or not at all, are named. Exit codes: 0 done, 2 bad input.
     """
-    from dnnplan.costs.predict.predictor_files import load_predictor
     from dnnplan.costs.profile.offline import network_kernels
+    from dnnplan.costs.runtime.files import load_predictor
 
     trained = load_predictor(predictor)
     wanted = _quantiles(quantiles)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dnnplan.costs.predict.tables import FloatArray
-from dnnplan.costs.predict.train import Training
+from dnnplan.costs.runtime.training import Training
 from dnnplan.reports.gantt_figure import PALETTE, write_figure
 
 WIDTH, HEIGHT = 12.0, 4.2

@@ -29,7 +29,7 @@ MAX_DEVICES = 1_000
 MAX_MEMBERS = 1_000
 """Files and folders below the folder of a predictor."""
 PREDICTOR = "predictor"
-LOADERS = {PREDICTOR: "dnnplan.costs.predict.predictor_files:load_predictor"}
+LOADERS = {PREDICTOR: "dnnplan.costs.runtime.files:load_predictor"}
 """Where kinds that are no analytic models are read: a function of the folder, which returns a `CostSource`."""
 
 Error = Annotated[int, Meta(ge=0, le=int(MOST_ERROR))] | Annotated[float, Meta(ge=0, le=MOST_ERROR)]

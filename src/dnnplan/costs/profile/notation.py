@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from dnnplan.costs.predict.profiled import FRAME
+from dnnplan.costs.runtime.tables import FRAME
 from dnnplan.instances.formats.onnx.dependency import require_onnx
 
 FLOAT, INT64 = 1, 7

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from dnnplan.costs.predict.profiled import Kernel
 from dnnplan.costs.profile.graphs import Site, read_network, read_sites
 from dnnplan.costs.profile.session import optimise
+from dnnplan.costs.runtime.tables import Kernel
 from dnnplan.instances.errors import UnsupportedError
 
 
