@@ -6,7 +6,7 @@ MEDN are those of Shen, Tziritas and Theodoropoulos (arXiv 2312.06440). What the
 * accuracy: 1 - MAPE, 0 at least;
 * validation: out-of-fold predictions of all training operators. Operators of one label, or with equal features, are
   never on both sides;
-* ties: models whose accuracy is at most `TOLERANCE` below the best; of them the one with the least estimated time
+* ties: models whose MAPE is at most `TOLERANCE` of it above the least; of them the one with the least estimated time
   (`work_nanoseconds`, which is the same on every run), then the least bytes;
 * the means of logarithms of other models, `ensemble` and `medn+ensemble`, are candidates of their own.
 """
@@ -29,8 +29,8 @@ from dnnplan.instances.errors import InputError
 from dnnplan.instances.wording import unknown
 
 CANDIDATES = ("linear", "lasso", "mlp", "random-forest", "extra-trees", "boosting", "ensemble", MEDN, BLEND)
-TOLERANCE = 0.1
-"""Percentage points of accuracy that a cheaper model may be worse by."""
+TOLERANCE = 0.005
+"""Share of the least MAPE that a cheaper model may be worse by."""
 FOLDS = 5
 
 
@@ -88,7 +88,7 @@ def select_models(
     folds
         Of the validation.
     tolerance
-        Percentage points of accuracy within which the cheaper model is taken.
+        Share of the least MAPE within which the cheaper model is taken.
     settings
         Of MEDN.
 
@@ -122,9 +122,9 @@ def wanted_kinds(kinds: Iterable[str] | None) -> tuple[str, ...]:
 
 def choose(figures: Mapping[str, Figures], tolerance: float = TOLERANCE) -> str:
     """The kind of the highest accuracy; within the tolerance the least work, then the least bytes."""
-    best = max(found.accuracy for found in figures.values())
-    near = {kind: found for kind, found in figures.items() if found.accuracy >= best - tolerance}
-    return min(near, key=lambda kind: (near[kind].work, near[kind].bytes, -near[kind].accuracy, kind))
+    best = min(found.mape for found in figures.values())
+    near = {kind: found for kind, found in figures.items() if found.mape <= best * (1 + tolerance)}
+    return min(near, key=lambda kind: (near[kind].work, near[kind].bytes, near[kind].mape, kind))
 
 
 def figures_of(predicted: FloatArray, measured: FloatArray) -> dict[str, float]:
