@@ -34,5 +34,5 @@ def judge(rows: Sequence[Row]) -> list[Verdict]:
 
 def _asked(measurement: str) -> str:
     kind, _, rest = measurement.partition(":")
-    where = {"phone": "{}, networks trained on", "this-machine": "{} threads"}.get(kind, "{}")
+    where = {"phone": "{}, networks trained on", "this-machine": "threads: {}"}.get(kind, "{}")
     return f"{ASKED[kind]} ({where.format(rest)})" if rest else ASKED[kind]
