@@ -49,6 +49,7 @@ def save_model(model: OperatorModel, path: Path) -> int:
         "terms": model.terms,
         "groups": model.line.groups,
         "parts": ["forest" if "roots" in part.arrays() else "perceptron" for part in model.parts],
+        "owners": model.owners,
     }
     arrays: Arrays = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
     arrays |= {"low": model.low, "high": model.high}
@@ -103,7 +104,8 @@ def _model(arrays: Arrays) -> OperatorModel:
         end.dtype != np.float64 or end.shape != (len(names),) or np.isnan(end).any() for end in (low, high)
     ):
         raise FormatError("ranges of features are missing or of a wrong size")
-    return OperatorModel(header["kind"], names, terms, line, tuple(parts), low, high)
+    owners = tuple(header["owners"])
+    return OperatorModel(header["kind"], names, terms, line, tuple(parts), low, high, owners)
 
 
 def _header(arrays: Arrays) -> dict[str, Any]:
@@ -116,11 +118,13 @@ def _header(arrays: Arrays) -> dict[str, Any]:
         raise FormatError("the header is not JSON") from None
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise FormatError(f"not of version {VERSION}")
+    header.setdefault("owners", [])
     for key, most in (
         ("names", MAX_NAMES),
         ("terms", MAX_NAMES),
         ("groups", MAX_NAMES),
         ("parts", MAX_PARTS),
+        ("owners", MAX_PARTS),
     ):
         texts = header.get(key)
         if (
@@ -131,6 +135,9 @@ def _header(arrays: Arrays) -> dict[str, Any]:
             raise FormatError(f"header: {key} is no list of at most {most} texts")
     if header.get("kind") not in (*MODELS, "auto") or not set(header["parts"]) <= {"forest", "perceptron"}:
         raise FormatError("header: unknown kind of model or part")
+    owners = header["owners"]
+    if owners and (len(owners) != len(header["parts"]) or "" not in owners):
+        raise FormatError("header: owners are not those of the parts")
     return header
 
 

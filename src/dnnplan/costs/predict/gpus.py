@@ -42,8 +42,16 @@ NEEDED = {
 """Shape columns by operator; any other operator: b rows of h."""
 
 
-def neusight_design(ops: Operators) -> Design:
+def neusight_design(ops: Operators, moment: FloatArray | None = None) -> Design:
     """Features and work of NeuSight operators of one type in single precision; the group is the GPU.
+
+    Parameters
+    ----------
+    ops
+        Of one type.
+    moment
+        (n,) when in its run each was measured, 0 to 1 (`dnnplan.costs.predict.drift`); None: at the beginning, without
+        what has added up.
 
     Raises
     ------
@@ -96,6 +104,7 @@ def neusight_design(ops: Operators) -> Design:
     if kind in NEEDED:
         last = shape["input_channel" if kind == "conv" else "k"]
         features |= {f"mod_{by}": (last % by == 0).astype(float) for by in (4, 8, 32)}
+    features["moment"] = terms["moment"] = np.zeros(len(ops)) if moment is None else moment
     return design_of(features, terms, ops.network)
 
 

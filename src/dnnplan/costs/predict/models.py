@@ -18,7 +18,7 @@ from dnnplan.costs.predict.extras import lightgbm, sklearn
 from dnnplan.costs.predict.forests import from_lightgbm, from_sklearn
 from dnnplan.costs.predict.linear import WorkLine, fit_line, lasso
 from dnnplan.costs.predict.mlp import Perceptron, fit_perceptron
-from dnnplan.costs.predict.tables import FloatArray
+from dnnplan.costs.predict.tables import FloatArray, TextArray
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.wording import unknown
 
@@ -54,6 +54,8 @@ class OperatorModel:
         Regressions of log(latency / line); their mean is added. None: the line alone.
     low, high
         (f,) range of each feature in training.
+    owners
+        For each part the group that it is for; "": for groups without parts of their own. (): all for all.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class OperatorModel:
     parts: tuple[Part, ...]
     low: FloatArray
     high: FloatArray
+    owners: tuple[str, ...] = ()
 
     def predict(self, design: Design) -> FloatArray:
         """(n,) seconds.
@@ -77,8 +80,22 @@ class OperatorModel:
         if not self.parts:
             return np.exp(base)
         rows = regression_rows(design, base)
-        rest = sum((part.predict(rows) for part in self.parts), np.zeros(len(rows))) / len(self.parts)
+        rest = self._rest(rows, design.group)
         return np.exp(base + np.clip(rest, -LIMIT, LIMIT))
+
+    def _rest(self, rows: FloatArray, group: TextArray) -> FloatArray:
+        """(n,) mean of the parts that are for each row."""
+        if not self.owners:
+            return _mean_of(self.parts, rows)
+        out, common = np.zeros(len(rows)), np.ones(len(rows), dtype=bool)
+        for name in sorted(set(self.owners), reverse=True):
+            # The empty name comes last.
+            mine = group == name if name else common
+            parts = tuple(part for part, owner in zip(self.parts, self.owners, strict=True) if owner == name)
+            common &= ~mine if name else True
+            if mine.any():
+                out[mine] = _mean_of(parts, rows[mine])
+        return out
 
     def out_of_range(self, design: Design) -> NDArray[np.bool_]:
         """(n,) whether some feature lies outside what was seen in training: the prediction is a guess there."""
@@ -92,6 +109,11 @@ def require_columns(design: Design, names: tuple[str, ...], terms: tuple[str, ..
     if design.names != names or design.terms != terms:
         odd = sorted(set(design.names) ^ set(names) | set(design.terms) ^ set(terms))
         raise InputError(f"features are not those of the model: {', '.join(odd[:5]) or 'another order'}")
+
+
+def _mean_of(parts: tuple[Part, ...], rows: FloatArray) -> FloatArray:
+    out: FloatArray = sum((part.predict(rows) for part in parts), np.zeros(len(rows))) / len(parts)
+    return out
 
 
 def regression_rows(design: Design, base: FloatArray) -> FloatArray:
@@ -114,14 +136,20 @@ def _random_forest(rows: FloatArray, target: FloatArray, weight: FloatArray, see
 
 
 def _boosting(
-    rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int, loss: str = "regression"
+    rows: FloatArray,
+    target: FloatArray,
+    weight: FloatArray,
+    seed: int,
+    loss: str = "regression",
+    size: tuple[int, int] | None = None,
 ) -> Part:
+    """Trees of LightGBM; `size`: how many, of how many leaves."""
     package = lightgbm()
-    large = len(rows) > LARGE
+    trees, leaves = size or ((600, 63) if len(rows) > LARGE else (300, 31))
     settings = {
         "objective": loss,
         "learning_rate": 0.06,
-        "num_leaves": 63 if large else 31,
+        "num_leaves": leaves,
         "min_data_in_leaf": 5,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
@@ -133,11 +161,19 @@ def _boosting(
         "verbose": -1,
     }
     data = package.Dataset(rows, label=target, weight=weight, params={"verbose": -1})
-    return from_lightgbm(package.train(settings, data, num_boost_round=600 if large else 300))
+    return from_lightgbm(package.train(settings, data, num_boost_round=trees))
 
 
 def _boosting_l1(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
     return _boosting(rows, target, weight, seed, "l1")
+
+
+def _boosting_small(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
+    return _boosting(rows, target, weight, seed, "regression", SMALL)
+
+
+def _boosting_small_l1(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
+    return _boosting(rows, target, weight, seed, "l1", SMALL)
 
 
 def _lasso(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: int) -> Part:
@@ -157,6 +193,11 @@ def _perceptron(rows: FloatArray, target: FloatArray, weight: FloatArray, seed: 
 TREES = 60
 LARGE = 10_000
 """Rows from which boosting takes more and larger trees."""
+SMALL = 375, 32
+"""Trees and leaves of boosting by group: trees of at most `walks.BITS` leaves are fast."""
+OWN_ROWS = 500
+"""Rows from which a group gets regressions of its own."""
+MAX_OWNERS = 24
 
 Fit = Callable[[FloatArray, FloatArray, FloatArray, int], Part]
 MODELS: dict[str, tuple[Fit, ...]] = {
@@ -167,10 +208,13 @@ MODELS: dict[str, tuple[Fit, ...]] = {
     "boosting": (_boosting,),
     "boosting-l1": (_boosting_l1,),
     "boosting-both": (_boosting, _boosting_l1),
+    "boosting-groups": (_boosting_small, _boosting_small_l1),
     "mlp": (_perceptron,),
     "ensemble": (_extra_trees, _boosting),
 }
 """The regressions of each kind of model; several: the mean of logarithms."""
+BY_GROUP = ("boosting-groups",)
+"""Kinds with regressions for each large group, beside those of all rows, which serve the other groups."""
 
 
 def fit_operators(
@@ -202,9 +246,19 @@ def fit_operators(
     base = line.predict(design.work, design.group)
     rows, target = regression_rows(design, base), np.log(seconds) - base
     weight = np.ones(len(seconds)) if weight is None else weight
-    parts = tuple(fit(rows, target, weight, seed) for fit in MODELS[kind])
+    owners = [""] * len(MODELS[kind])
+    if kind in BY_GROUP:
+        names, counts = np.unique(design.group, return_counts=True)
+        own = [str(name) for name in names[counts >= OWN_ROWS]][:MAX_OWNERS]
+        owners += [name for name in own for _ in MODELS[kind]]
+    parts = []
+    for at, owner in enumerate(owners):
+        mine = design.group == owner if owner else np.ones(len(rows), dtype=bool)
+        fit = MODELS[kind][at % len(MODELS[kind])]
+        parts.append(fit(rows[mine], target[mine], weight[mine], seed))
     low, high = design.values.min(axis=0), design.values.max(axis=0)
-    return OperatorModel(kind, design.names, design.terms, line, parts, low, high)
+    found = tuple(owners) if any(owners) else ()
+    return OperatorModel(kind, design.names, design.terms, line, tuple(parts), low, high, found)
 
 
 def mixed(models: tuple[OperatorModel, ...], kind: str) -> OperatorModel:
