@@ -86,17 +86,32 @@ def test_the_better_model_is_chosen(modules, selected):
     assert selected.model.out_of_range("a", far).all()
 
 
-def figures(accuracy, work, size):
-    return Figures(accuracy, 100 - accuracy, 0.9, 50.0, 60.0, work, size)
+def chosen(tolerance=0.01, noise=0.0, **kinds):
+    """The choice for "a" from (mape, work, bytes) of each kind; "b" likes "slow" best."""
+    swing = noise * np.tile([1.0, -1.0], 50)
+    figures = {
+        k: Figures(100 - mape, mape, 0.9, 50.0, 60.0, work, size) for k, (mape, work, size) in kinds.items()
+    }
+    errors = {k: found.mape + (swing if k == "slow" else -swing) for k, found in figures.items()}
+    best = {k: replace(found, mape=0.0 if k == "slow" else 50.0) for k, found in figures.items()}
+    other = {k: np.full(100, found.mape) for k, found in best.items()}
+    return choose({"a": figures, "b": best}, {"a": errors, "b": other}, tolerance)["a"]
 
 
 def test_ties_are_broken_by_time_then_bytes():
-    slow, fast, poor = figures(95.0, 9.0, 1), figures(94.95, 2.0, 9), figures(94.8, 1.0, 1)
-    assert choose({"slow": slow, "fast": fast, "poor": poor}, 0.02) == "fast"
-    assert choose({"slow": slow, "fast": fast, "poor": poor}, 0.0) == "slow"
-    assert choose({"slow": slow, "fast": fast, "poor": poor}, 0.05) == "poor"
-    small = replace(fast, bytes=3)
-    assert choose({"slow": slow, "fast": fast, "small": small}, 0.02) == "small"
+    kinds = {"slow": (5.0, 9.0, 1), "fast": (5.03, 2.0, 9), "poor": (5.2, 1.0, 1)}
+    assert chosen(0.01, **kinds) == "fast"
+    assert chosen(0.0, **kinds) == "slow"
+    assert chosen(0.1, **kinds) == "poor"
+    assert chosen(0.01, **kinds, small=(5.03, 2.0, 3)) == "small"
+    # With much noise nobody knows whether they are equal.
+    assert chosen(0.01, noise=5.0, **kinds) == "slow"
+
+
+def test_a_module_departs_from_the_common_kind_on_evidence_only():
+    kinds = {"slow": (5.3, 9.0, 1), "other": (5.0, 9.0, 1)}
+    assert chosen(0.0, **kinds) == "other"
+    assert chosen(0.0, noise=20.0, **kinds) == "slow"
 
 
 def test_estimated_time_is_that_of_the_sizes(modules):

@@ -15,7 +15,15 @@ from dnnplan.costs.predict.module_files import save_modules
 from dnnplan.costs.predict.module_fit import Labels, Progress, assembled, fit_kinds, out_of_fold_logs, ranks
 from dnnplan.costs.predict.module_model import ModuleModel, model_bytes
 from dnnplan.costs.predict.modules import Modules
-from dnnplan.costs.predict.selection import FOLDS, TOLERANCE, choose, figures_of, judge, wanted_kinds
+from dnnplan.costs.predict.selection import (
+    FOLDS,
+    TOLERANCE,
+    choose,
+    figures_of,
+    judge,
+    relative_errors,
+    wanted_kinds,
+)
 from dnnplan.costs.predict.tables import FloatArray
 from dnnplan.instances.errors import InputError
 
@@ -97,8 +105,7 @@ def _split_figures(
     kept = None if labels is None else {name: labels[name][~tested[name]] for name in modules}
     logs = out_of_fold_logs(train, kinds, kept, folds, seed, settings)
     fitted = fit_kinds(train, kinds, seed, settings)
-    figures = judge(train, logs, fitted)
-    chosen = {module: choose(found, tolerance) for module, found in figures.items()}
+    chosen = choose(judge(train, logs, fitted), relative_errors(train, logs), tolerance)
     models = {**fitted, SELECTION: assembled(chosen, fitted)}
     return {name: _tested(model, test) for name, model in models.items()}, chosen
 
