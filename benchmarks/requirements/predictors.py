@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.requirements.verdict import Verdict
+from benchmarks.requirements.verdict import Verdict, measured
 from benchmarks.row import Row
 
 ASKED = {
@@ -21,15 +21,7 @@ ASKED = {
 
 def judge(rows: Sequence[Row]) -> list[Verdict]:
     """A verdict for each measurement."""
-    return [
-        Verdict(
-            requirement=_asked(row.instance),
-            found=f"{row.value:.4g} {row.unit}; {row.message}" if row.value is not None else row.status,
-            reached=bool(row.reached),
-        )
-        for row in rows
-        if row.kind == "measure"
-    ]
+    return measured(rows, _asked)
 
 
 def _asked(measurement: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from benchmarks.requirements.published import Compared, at_most, compared, count, none_contradicted, proved_by
-from benchmarks.requirements.verdict import Verdict, not_run
+from benchmarks.requirements.verdict import Verdict, measured, not_run
 from benchmarks.row import Row
 from benchmarks.suites import antler, choosing, conditional, sop, sop_long, ssp
 
@@ -61,16 +61,7 @@ def _asked(measurement: str) -> str:
 
 
 def _measured(rows: Sequence[Row]) -> list[Verdict]:
-    """A verdict for each measurement."""
-    return [
-        Verdict(
-            requirement=_asked(row.instance),
-            found=f"{row.value:.4g} {row.unit}; {row.message}" if row.value is not None else row.status,
-            reached=bool(row.reached),
-        )
-        for row in rows
-        if row.kind == "measure"
-    ]
+    return measured(rows, _asked)
 
 
 def _fronts(rows: Sequence[Row]) -> list[Verdict]:

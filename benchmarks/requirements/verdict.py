@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.row import Row
@@ -74,3 +74,16 @@ def mean(values: Iterable[float | None]) -> float | None:
     several = list(values)
     known = [v for v in several if v is not None]
     return statistics.fmean(known) if known and len(known) == len(several) else None
+
+
+def measured(rows: Sequence[Row], asked: Callable[[str], str]) -> list[Verdict]:
+    """A verdict for each measurement; `asked` says what one is for."""
+    return [
+        Verdict(
+            requirement=asked(row.instance),
+            found=f"{row.value:.4g} {row.unit}; {row.message}" if row.value is not None else row.status,
+            reached=bool(row.reached),
+        )
+        for row in rows
+        if row.kind == "measure"
+    ]
