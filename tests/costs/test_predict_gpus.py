@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dnnplan.costs import predict as pr
-from dnnplan.costs.predict import models
+from dnnplan.costs.predict import evaluate, models
 from dnnplan.costs.predict.drift import drifts, moments, typical_moment
 from dnnplan.instances.errors import FormatError
 
@@ -50,7 +50,9 @@ def test_drift_is_found_and_taken_out():
     assert 0.1 < typical < 0.6
 
 
-def test_evaluation_tells_drift_and_both_errors():
+def test_evaluation_tells_drift_and_both_errors(monkeypatch):
+    monkeypatch.setattr(evaluate, "SPEED_ROWS", 100)
+    monkeypatch.setattr(evaluate, "SPEED_SECONDS", 0.01)
     found = pr.evaluate_operators(table(300, 5e-4), None, kind="linear")["by_operator"]["bmm"]
     assert found["drift"]
     assert found["op_mape_at_moment"] < 5 < found["op_mape"]
