@@ -74,8 +74,8 @@ def evaluate_predictor(
     model: Annotated[
         str,
         typer.Option(
-            help="auto | linear | lasso | random-forest | extra-trees | boosting | boosting-l1 | boosting-both | mlp | "
-            "ensemble; on CPUs linear | shapes; auto: chosen on the training data."
+            help="auto | linear | lasso | random-forest | extra-trees | boosting | boosting-l1 | boosting-both | "
+            "boosting-groups | mlp | ensemble; on CPUs linear | shapes; auto: chosen on the training data."
         ),
     ] = "auto",
     json: opt.Json = False,
