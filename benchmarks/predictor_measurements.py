@@ -16,7 +16,14 @@ from benchmarks.data import data_folder, rows
 from benchmarks.networks import build_mobilenet_v2, build_recurrent, build_vit
 from benchmarks.suites.predictors import PHONES, TABLES
 from dnnplan.costs.analytic import SystolicArray, Work, model_from, work_of
-from dnnplan.costs.predict import evaluate_cpu_settings, evaluate_networks, evaluate_operators, fit_networks
+from dnnplan.costs.predict import (
+    evaluate_cpu_settings,
+    evaluate_networks,
+    evaluate_operators,
+    fit_networks,
+    fit_operators,
+)
+from dnnplan.costs.predict.active import suggest
 from dnnplan.costs.predict.compose import network_terms
 from dnnplan.costs.predict.cpu_evaluate import is_gpu
 from dnnplan.costs.predict.evaluate import common_networks
@@ -54,7 +61,7 @@ SAMPLED = 420.0
 """Seconds of sampling for each number of threads; 20 minutes for both are allowed."""
 ROUNDS = 3
 MODULE_SECONDS, MODULE_ROWS, LEAST_ROWS, LEAST_MODULES = 300.0, 800, 500, 5
-MODULE_SEEDS = 3
+MODULE_SEEDS, DRAWS = 3, 6
 
 
 def measure(name: str) -> Measured:
@@ -159,6 +166,32 @@ def gpu(operator: str) -> Measured:
     each = ", ".join(f"{row['op_mape']:.2f}" for row in errors)
     return Measured(
         mean, "%", GPU_ERROR, mean <= GPU_ERROR, f"splits {each} %; {errors[0]['test_rows']} rows tested"
+    )
+
+
+def active(phone_name: str) -> Measured:
+    """Mean error of operators after measuring those that are suggested; reached if below a random choice.
+
+    100 operators of a phone are measured, 60 more are taken of 2,500; 1,500 others judge, over six draws.
+    """
+    ops = read_qed_usc(data_folder() / OPS, f"{phone_name}|gpu|float")
+    design = qed_usc_design(ops)
+    suggested: list[float] = []
+    random: list[float] = []
+    for seed in range(DRAWS):
+        order = np.random.default_rng(seed).permutation(len(ops))
+        test, first, pool = order[:1500], order[1500:1600], order[1600:4100]
+        found = suggest(design.take(first), design.take(pool), 60, targets=design.take(test))
+        for errors, chosen in ((suggested, pool[found.order]), (random, pool[:60])):
+            taught = np.concatenate([first, chosen])
+            model = fit_operators(design.take(taught), ops.latency[taught], "boosting", seed=0)
+            errors.append(
+                100 * float(np.abs(model.predict(design.take(test)) / ops.latency[test] - 1).mean())
+            )
+    mean, other = float(np.mean(suggested)), float(np.mean(random))
+    better = sum(a < b for a, b in zip(suggested, random, strict=True))
+    return Measured(
+        mean, "%", other, mean < other, f"random {other:.2f} %; better in {better} of {DRAWS} draws"
     )
 
 
@@ -302,6 +335,7 @@ MEASUREMENTS: dict[str, Callable[[str], Measured]] = {
     "phone": phone,
     "cpu-settings": cpu_settings,
     "gpu": gpu,
+    "active": active,
     "speed": speed,
     "this-machine": this_machine,
     "modules": modules,

@@ -13,6 +13,7 @@ ASKED = {
     "phone": "networks on a phone's GPU, mean error end to end",
     "cpu-settings": "CPU settings of three phones: median of mean errors at most 4 %, worst at most 8 %",
     "gpu": "operators on GPUs of a data center, shapes held out: mean error at most 8 %",
+    "active": "operators to measure next: mean error below that of a random choice",
     "speed": "at least 200,000 operators/s in a batch, and a network in at most 1 ms",
     "this-machine": "this machine, trained on sampled operators: mean error end to end of 12 networks",
     "modules": "modules over batch, threads and load: the selection never worse than the best single regressor",

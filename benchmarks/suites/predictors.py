@@ -25,4 +25,6 @@ def cases() -> Iterator[Measurement]:
         yield Measurement(name="cpu-settings", module=MODULE, seconds=600.0)
         for operator in ("bmm", "linear", "conv"):
             yield Measurement(name=f"gpu:{operator}", module=MODULE, seconds=600.0)
+        for phone in PHONES[:2]:
+            yield Measurement(name=f"active:{phone}", module=MODULE, seconds=120.0)
         yield Measurement(name="speed", module=MODULE, seconds=120.0)

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from dnnplan.costs import predict as pr
 from dnnplan.costs.predict import forests, linear, tables
 from dnnplan.costs.predict.by_operator import _held_out
-from dnnplan.costs.predict.evaluate import out_of_fold, share_weights
+from dnnplan.costs.predict.choice import network_folds, out_of_fold
+from dnnplan.costs.predict.evaluate import share_weights
 from dnnplan.costs.predict.mlp import fit_perceptron
 from dnnplan.instances.errors import FormatError, InputError
 from tests.support.data import data_folder, needs_data
@@ -336,7 +337,8 @@ def test_out_of_fold_predictions_have_not_seen_the_network(synthetic):
         ops.network, ops.kind, ops.kernel, ops.columns, np.where(slow, 50 * ops.latency, ops.latency)
     )
     design, weight = pr.qed_usc_design(ops), share_weights(ops)
-    logs = out_of_fold(ops, design, ("linear",), weight, 0)["linear"]
+    fold = network_folds(ops.network, np.unique(ops.network), 0)
+    logs = out_of_fold(design, ops.latency, fold, ("linear",), weight=weight, seed=0)["linear"]
     # Nothing told the model of n3 that n3 is slow.
     assert (np.exp(logs[slow]) < 0.1 * ops.latency[slow]).all()
 

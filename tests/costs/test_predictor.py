@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -159,6 +160,20 @@ def test_broken_cells_are_refused(cell):
         tables.profiled(columns)
 
 
+def test_operators_without_a_module_count_for_networks():
+    columns = table(2)
+    at = columns["operator"].index("Relu")
+    columns["operator"][at] = "com.example.Magic"
+    assert tables.profiled(columns).frame[1].tolist() == [columns["seconds"][at]]
+
+
+def test_machines_and_runtimes_are_not_mixed():
+    columns = table(4)
+    columns["device"][5] = "another"
+    with pytest.raises(InputError, match="one device"):
+        tables.profiled(columns)
+
+
 def test_kernels_around_samples_count_for_networks_only():
     columns = table(2)
     at = columns["operator"].index("Relu")
@@ -213,10 +228,15 @@ def test_training_needs_enough_networks_of_the_setting():
         training.train(table(5), kind="zzz")
 
 
-def test_more_networks_are_not_worse():
-    points = training.learning_curve(table(60), [22, 44], kind="linear")
+def test_learning_curves_have_errors_of_whole_networks():
+    """Kernels around samples are part of the measured networks, so they are part of the predicted ones."""
+    columns = table(60)
+    for at, operator in enumerate(columns["operator"]):
+        if operator == "Relu" and at % 3:
+            columns["node"][at] = f"{tables.FRAME}source_{at}"
+    points = training.learning_curve(columns, [22, 44], kind="linear")
     assert [row["networks"] for row in points] == [22, 44]
-    assert points[1]["e2e_mape"] < 3
+    assert all(row["e2e_mape"] < 2 for row in points)
     with pytest.raises(InputError, match="to train on"):
         training.learning_curve(table(30), [29], kind="linear")
 
@@ -280,41 +300,86 @@ def layer(op="Conv", **attributes):
     return Layer(name="layer", op=op, flops=1e6, attributes=found | attributes)
 
 
+def kernels_of(*layers, tensors=(), batch=1):
+    made = model_layers.model_kernels(Model(name="net", layers=layers, tensors=tensors), batch)
+    return [None if found.kernels is None else [k.operator for k in found.kernels] for found in made]
+
+
+INPUT = Tensor(name="in", targets=("layer",), bytes=1)
+
+
 @pytest.mark.parametrize(
     ("fused", "operators"),
     [
-        ([], ["nchwc.Conv"]),
-        (["BatchNormalization", "Relu"], ["nchwc.Conv"]),
-        (["Relu", "Add"], ["nchwc.Conv", "Add"]),
-        (["HardSwish"], ["nchwc.Conv", "HardSigmoid", "Mul"]),
+        ([], ["nchwc.ReorderInput", "nchwc.Conv"]),
+        (["BatchNormalization", "Relu"], ["nchwc.ReorderInput", "nchwc.Conv"]),
+        (["BatchNormalization", "Mul", "Add", "Relu"], ["nchwc.ReorderInput", "nchwc.Conv"]),
+        (["HardSwish"], ["nchwc.ReorderInput", "nchwc.Conv"]),
+        (["HardSigmoid", "Mul"], ["nchwc.ReorderInput", "nchwc.Conv"]),
+        (["Sigmoid", "Mul"], ["nchwc.ReorderInput", "nchwc.Conv", "QuickGelu"]),
+        (["Softplus"], ["nchwc.ReorderInput", "nchwc.Conv", "nchwc.ReorderOutput", "Softplus"]),
     ],
 )
 def test_layers_become_the_kernels_of_the_runtime(fused, operators):
-    assert [k.operator for k in model_layers.layer_kernels(layer(fused=fused))] == operators
+    assert kernels_of(layer(fused=fused), tensors=(INPUT,)) == [operators]
 
 
 def test_odd_channels_are_not_blocked():
     odd = layer(input_shapes=[[1, 51, 28, 28]], weight_shape=[48, 51, 3, 3], fused=["Relu"])
-    (kernel,) = model_layers.layer_kernels(odd)
-    assert (kernel.operator, kernel.attributes["activation"]) == ("FusedConv", "Relu")
+    assert kernels_of(odd, tensors=(INPUT,)) == [["FusedConv"]]
 
 
 def test_layers_of_a_batch_have_larger_shapes():
-    (kernel,) = model_layers.layer_kernels(layer(), batch=4)
-    assert kernel.inputs[0] == [4, 32, 28, 28]
     recurrent = Layer(
         name="l", op="LSTM", attributes={"input_shapes": [[5, 1, 8]], "output_shapes": [[5, 1, 1, 8]]}
     )
-    assert model_layers.layer_kernels(recurrent, batch=3)[0].inputs == [[5, 3, 8]]
+    made = model_layers.model_kernels(Model(name="net", layers=(layer(), recurrent)), 3)
+    assert [found.kernels[0].inputs[0] for found in made] == [[3, 32, 28, 28], [5, 3, 8]]
+
+
+GRAPHS = {
+    "squeezenet": 0,
+    "shufflenet": 0,
+    "inception-v1": 0,
+    "inception-v2": 0,
+    "densenet121": 22,
+    "resnet50": 0,
+    "mobilenet-v2": 0,
+    "lstm": 0,
+    "vit": 15,
+}
+"""Networks, and kernels that the rules have too many or too few of.
+
+A ViT: reshapes that cancel, and one fused sum; DenseNet: normalisation behind the last convolutions of blocks.
+"""
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_kernels_of_layers_are_those_of_the_optimised_graph(tmp_path, name):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from benchmarks.networks import build_mobilenet_v2, build_recurrent, build_vit
+    from dnnplan.costs.profile import network_kernels
+    from dnnplan.instances.formats.onnx import light_network_paths, read_onnx
+    from dnnplan.instances.formats.onnx.materialise import materialise
+
+    built = {"mobilenet-v2": build_mobilenet_v2, "lstm": build_recurrent, "vit": build_vit}
+    path = tmp_path / f"{name}.onnx"
+    # With weights: the optimiser does less for constants that are computed.
+    if name in built:
+        onnx.save(built[name](), path)
+    else:
+        materialise(light_network_paths()[name], path)
+    made = model_layers.model_kernels(read_onnx(path)[0])
+    ruled = Counter(kernel.operator for found in made for kernel in found.kernels)
+    real = Counter(kernel.operator for kernel in network_kernels(path))
+    apart = ((ruled - real) + (real - ruled)).total()
+    assert apart == GRAPHS[name]
 
 
 def test_costs_of_layers_are_kernels_with_their_overhead(predictor):
     known, blank = layer(fused=["Relu"]), Layer(name="blank", op="Conv", flops=1e6)
-    model = Model(
-        name="net",
-        layers=(known, blank),
-        tensors=(Tensor(name="t", source="layer", targets=("blank",), bytes=4e4),),
-    )
+    model = Model(name="net", layers=(known, blank))
     found = predictor.layer_costs(model, [1, 2])
     assert found.seconds.shape == found.spread.shape == (2, 2)
     assert found.seconds[0, 0] == pytest.approx(1.02 * law(conv(32, 48, 28)), rel=0.05)
@@ -353,55 +418,63 @@ def small_design(x):
     return Design(("x",), x[:, None], ("one", "x"), terms, np.full(len(x), "all"))
 
 
-class Says:
-    """A member of a committee that says what it is told."""
-
-    def __init__(self, logs):
-        self.logs = np.array(logs)
-
-    def predict(self, design):
-        return np.exp(self.logs[design.values[:, 0].astype(int)])
-
-
-def test_what_the_committee_differs_on_is_measured_first_and_its_like_last():
-    """Operators 0 and 1 always move together, 2 by itself and less, 3 not at all."""
-    members = [Says([a, a, b, 0.0]) for a, b in ((-1, -0.3), (-1, 0.3), (1, -0.3), (1, 0.3))]
-    found = active.suggest(members, small_design(np.arange(4.0)), 4, noise=0.01)
-    assert found.order.tolist()[0] in (0, 1)
-    assert found.order.tolist()[1] == 2
-    variances = np.array([4 / 3, 4 / 3, 0.12, 0.0])
-    assert found.gain[0] == pytest.approx(variances[:2].sum() / variances.sum(), rel=1e-3)
-    assert found.gain[1] == pytest.approx(0.12 / variances.sum(), rel=1e-2)
-    assert found.gain[2] < 1e-3
-    assert found.gain.sum() == pytest.approx(1.0, abs=1e-3)
+def test_gains_are_those_of_the_gaussian_process():
+    """Against the formula: trace of the covariance before and after, with the chosen ones measured."""
+    rng = np.random.default_rng(0)
+    first, pool = small_design(rng.uniform(1, 4, 5)), small_design(rng.uniform(1, 10, 12))
+    weight = rng.random(12)
+    found = active.suggest(first, pool, 4, weight=weight)
+    known, own, _ = active._scaled((first, pool, pool), active.LENGTH)
+    before = weight @ np.diag(active._after(known, own, own, active.NOISE))
+    for count in (1, 4):
+        rows = found.order[:count]
+        more = active._Points(np.vstack([known.at, own.at[rows]]), np.full(5 + count, "all"))
+        after = weight @ np.diag(active._after(more, own, own, active.NOISE))
+        assert found.gain[:count].sum() == pytest.approx((before - after) / before, rel=1e-6)
 
 
-def test_committees_have_members_that_differ():
-    x = np.random.default_rng(0).uniform(1, 2, size=60)
-    models = active.committee(small_design(x), 1e-3 * x**2, kind="boosting", members=3)
-    said = np.array([m.predict(small_design(np.array([5.0]))) for m in models])
-    assert said.std() > 0
-    with pytest.raises(InputError, match="committee"):
-        active.committee(small_design(x), x, members=1)
+def test_groups_tell_nothing_of_each_other_and_what_is_known_gains_little():
+    x = np.array([1.0, 5.0, 9.0])
+    here = small_design(x)
+    there = Design(here.names, here.values, here.terms, here.work, np.full(3, "other"))
+    both = Design(
+        here.names,
+        np.vstack([here.values, there.values]),
+        here.terms,
+        np.vstack([here.work, there.work]),
+        np.concatenate([here.group, there.group]),
+    )
+    found = active.suggest(here, both, 6)
+    assert set(found.order[:3].tolist()) == {3, 4, 5}
+    assert found.gain[3:].sum() < 0.1 * found.gain[:3].sum()
 
 
-def test_suggested_operators_teach_more_than_random_ones():
-    """Learning curves on a law that changes where no data are: mean error over the whole range."""
-    rng = np.random.default_rng(1)
-    pool = rng.uniform(0, 10, size=300)
-    truth = np.where(pool > 6, 4e-3 * pool, 1e-3 * (1 + pool))
-    first = np.flatnonzero(pool < 3)[:40]
-    rest = np.setdiff1d(np.arange(300), first)
-    models = active.committee(small_design(pool[first]), truth[first], kind="boosting", members=6)
-    chosen = rest[active.suggest(models, small_design(pool[rest]), 20).order]
+def test_suggested_operators_teach_more_than_random_ones_where_a_region_is_missing():
+    """A law that changes where no data are: mean error over the whole range, over six draws."""
+    errors = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        pool = rng.uniform(0.1, 10, size=300)
+        truth = np.where(pool > 6, 4e-3 * pool, 1e-3 * (1 + pool))
+        first = np.flatnonzero(pool < 3)[:40]
+        rest = np.setdiff1d(np.arange(300), first)
+        chosen = rest[active.suggest(small_design(pool[first]), small_design(pool[rest]), 20).order]
+        row = []
+        for rows in (chosen, rng.choice(rest, 20, replace=False)):
+            taught = np.concatenate([first, rows])
+            model = fit_operators(small_design(pool[taught]), truth[taught], "boosting", seed=0)
+            row.append(np.abs(model.predict(small_design(pool)) / truth - 1).mean())
+        errors.append(row)
+    active_error, random_error = np.mean(errors, axis=0)
+    assert active_error < random_error
 
-    def error(rows):
-        taught = np.concatenate([first, rows])
-        model = fit_operators(small_design(pool[taught]), truth[taught], "boosting", seed=0)
-        return np.abs(model.predict(small_design(pool)) / truth - 1).mean()
 
-    random = [error(rng.choice(rest, 20, replace=False)) for _ in range(3)]
-    assert error(chosen) < 1.2 * np.mean(random)
+def test_too_many_or_other_operators_are_refused():
+    one, many = small_design(np.ones(2)), small_design(np.ones(active.MOST + 1))
+    with pytest.raises(InputError, match="draw some"):
+        active.suggest(one, many, 1)
+    with pytest.raises(InputError, match="weights"):
+        active.suggest(one, one, 1, weight=-np.ones(2))
 
 
 # Commands.

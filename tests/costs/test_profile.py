@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,6 +286,41 @@ def test_kernels_of_samples_have_a_module():
         found |= {kernel.operator for kernel in kernels_of(graphs.ready(model), "sample")}
     assert found <= set(MODULE_OF)
     assert len({MODULE_OF[name] for name in found}) >= 5
+
+
+def test_cells_that_are_all_too_large_do_not_hang():
+    model = pf.sample_network(0, 0, pf.Ranges(cells=("plain",), macs=1.0, largest=1.0))
+    onnx.checker.check_model(model)
+
+
+def test_keys_tell_machines_apart(tiny, monkeypatch):
+    here = api._network_job(tiny, pf.Setting(), QUICK)()
+    monkeypatch.setattr(api, "device_name", lambda: "another")
+    assert api._network_job(tiny, pf.Setting(), QUICK)().key != here.key
+
+
+def test_workers_end_with_the_process_that_started_them():
+    code = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(p.pid, flush=True)"
+    child = "import os, time; from dnnplan.costs.profile.load import end_with; end_with(os.getppid()); time.sleep(60)"
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    started = subprocess.run(
+        [sys.executable, "-c", code, child], capture_output=True, text=True, check=True, env=environment
+    )
+    pid = int(started.stdout)
+    for _ in range(200):
+        if not _alive(pid):
+            return
+        time.sleep(0.1)
+    os.kill(pid, 9)
+    pytest.fail("the worker outlived its parent")
+
+
+def _alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_ranges_are_checked():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -109,7 +109,7 @@ def _numbers(option: str, text: str, *, whole: bool = False) -> list[float]:
     return found
 
 
-def _print_networks(columns: dict[str, list[object]], names: list[str]) -> None:
+def _print_networks(columns: dict[str, list[Any]], names: list[str]) -> None:
     from dnnplan.reports.tables import new_table
 
     rows = [
@@ -125,7 +125,7 @@ def _print_networks(columns: dict[str, list[object]], names: list[str]) -> None:
     for at in sorted(
         rows, key=lambda at: tuple(str(columns[c][at]) for c in ("network", "threads", "batch"))
     ):
-        times = [f"{1e3 * float(str(columns[name][at])):.3f}" for name in ("seconds", "low", "high")]
+        times = [f"{1e3 * columns[name][at]:.3f}" for name in ("seconds", "low", "high")]
         setting = [str(columns[name][at]) for name in ("threads", "batch", "utilisation")]
         table.add_row(
             str(columns["network"][at]),

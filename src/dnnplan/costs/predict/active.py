@@ -1,10 +1,9 @@
 """Which operators to measure next: those whose measurement tells most about what will be predicted.
 
-A committee of models, each trained on operators drawn with replacement, differs where data are missing. Its
-differences are taken as samples of a Gaussian: measuring operator j at noise s lowers the weighted variance of all
-targets by sum_i w_i C_ij^2 / (C_jj + s^2), and the covariance by the same rank-one step; operators are taken
-greedily. The method is ours, in the line of Bayesian experimental design and query by committee (Seung et al.,
-COLT 1992).
+What a regression leaves is taken as a Gaussian process over the logarithms of work: operators of one group that are
+alike err alike. Given what has been measured, measuring operator j at noise s lowers the weighted variance of all
+targets by sum_i w_i C_ij^2 / (C_jj + s^2), and the covariance C by a rank-one step; operators are taken greedily
+(MacKay, Neural Computation 1992; Cohn, Ghahramani and Jordan 1996). Features, length and noise are ours.
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.costs.predict.design import Design
-from dnnplan.costs.predict.models import OperatorModel, fit_operators
 from dnnplan.costs.predict.tables import FloatArray
 from dnnplan.instances.errors import InputError
 
-MEMBERS = 8
-NOISE = 0.03
-"""Standard deviation of the logarithm of a measurement."""
+NOISE = 0.2
+"""Standard deviation of a measurement, in units of what is unknown of an operator that is like no other."""
+LENGTH = 0.5
+"""Distance over which operators are alike, in units of the median distance between them."""
+MOST = 3000
+"""Operators of one kind (measured, candidates, targets) that are looked at; memory grows with the square."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,22 @@ class Suggestion:
     gain: FloatArray
 
 
-def committee(
-    design: Design, seconds: FloatArray, *, kind: str = "boosting", members: int = MEMBERS, seed: int = 0
-) -> tuple[OperatorModel, ...]:
-    """Models of one kind, each trained on as many operators drawn with replacement."""
-    if members < 2:
-        raise InputError(f"a committee of {members}, expected 2 or more")
-    rng = np.random.default_rng(seed)
-    draws = [np.sort(rng.integers(len(seconds), size=len(seconds))) for _ in range(members)]
-    return tuple(
-        fit_operators(design.take(rows), seconds[rows], kind, seed=seed + at) for at, rows in enumerate(draws)
-    )
-
-
 def suggest(
-    models: tuple[OperatorModel, ...],
+    measured: Design,
     candidates: Design,
     count: int,
     *,
     targets: Design | None = None,
     weight: FloatArray | None = None,
     noise: float = NOISE,
+    length: float = LENGTH,
 ) -> Suggestion:
     """The candidates to measure.
 
     Parameters
     ----------
-    models
-        A `committee`.
+    measured
+        (t,) operators that have been measured; there may be none.
     candidates
         (n,) operators that could be measured.
     count
@@ -76,27 +65,76 @@ def suggest(
         (m,) operators whose prediction matters; None: the candidates.
     weight
         (m,) of the targets, such as the seconds that they take; None: all alike.
-    noise
-        Standard deviation of the logarithm of a measurement.
+
+    Raises
+    ------
+    InputError
+        More than 3,000 operators of a kind, other columns, or weights that are negative.
     """
     aim = candidates if targets is None else targets
     weight = np.ones(len(aim)) if weight is None else weight
-    here, there = (np.array([np.log(m.predict(d)) for m in models]) for d in (candidates, aim))
-    # Deviations of the committee: covariances are products of their columns.
-    root = np.sqrt(len(models) - 1)
-    own, far = ((logs - logs.mean(axis=0)) / root for logs in (here, there))
-    total = float(weight @ (far**2).sum(axis=0))
+    for design in (measured, candidates, aim):
+        if len(design) > MOST:
+            raise InputError(f"{len(design)} operators, expected at most {MOST}: draw some of them")
+        if design.names != candidates.names:
+            raise InputError("operators have other features")
+    if len(weight) != len(aim) or not (weight >= 0).all():
+        raise InputError("weights: expected one of 0 or more for each target")
+    known, own, far = _scaled((measured, candidates, aim), length)
+    between, across = _after(known, own, own, noise), _after(known, far, own, noise)
+    total = float(weight @ np.diag(_after(known, far, far, noise)))
     order, gains, left = [], [], np.ones(len(candidates), dtype=bool)
     for _ in range(min(count, len(candidates))):
-        scatter = (far * weight) @ far.T
-        variance = (own**2).sum(axis=0) + noise**2
-        gain = np.where(left, np.einsum("ki,kl,li->i", own, scatter, own) / variance, -1.0)
+        variance = np.diag(between) + noise**2
+        gain = np.where(left, weight @ across**2 / variance, -1.0)
         best = int(np.argmax(gain))
         order.append(best)
         gains.append(gain[best] / total if total > 0 else 0.0)
         left[best] = False
-        # Knowing it, what the committee says elsewhere moves along: a step of a Cholesky factorisation.
-        axis = own[:, best].copy()
-        shrink = (1 - np.sqrt(noise**2 / variance[best])) / max(axis @ axis, 1e-300)
-        own, far = (part - shrink * np.outer(axis, axis @ part) for part in (own, far))
+        row, scale = between[best].copy(), variance[best]
+        across = across - np.outer(across[:, best], row) / scale
+        between = between - np.outer(row, row) / scale
     return Suggestion(np.array(order, dtype=np.intp), np.array(gains))
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Operators as (n, d) points, and their groups."""
+
+    at: FloatArray
+    group: NDArray[np.str_]
+
+
+def _scaled(designs: tuple[Design, ...], length: float) -> tuple[_Points, ...]:
+    """Logarithms of work, each spread over 1, in units of the length over which operators are alike."""
+    every = np.log2(1 + np.vstack([d.work for d in designs]))
+    spread = every.std(axis=0)
+    every = every[:, spread > 0] / spread[spread > 0]
+    some = every[np.random.default_rng(0).permutation(len(every))[:500]]
+    apart = np.sqrt(_squares(some, some))
+    unit = length * max(float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0, 1e-9)
+    ends = np.cumsum([len(d) for d in designs])[:-1]
+    return tuple(
+        _Points(part, d.group) for part, d in zip(np.split(every / unit, ends), designs, strict=True)
+    )
+
+
+def _squares(a: FloatArray, b: FloatArray) -> FloatArray:
+    found: FloatArray = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)
+    return found
+
+
+def _alike(a: _Points, b: _Points) -> FloatArray:
+    found: FloatArray = np.exp(-0.5 * _squares(a.at, b.at)) * (a.group[:, None] == b.group[None, :])
+    return found
+
+
+def _after(known: _Points, a: _Points, b: _Points, noise: float) -> FloatArray:
+    """Covariance of two sets of operators given what has been measured."""
+    if not len(known.at):
+        return _alike(a, b)
+    from scipy.linalg import cho_factor, cho_solve
+
+    factor = cho_factor(_alike(known, known) + noise**2 * np.eye(len(known.at)))
+    found: FloatArray = _alike(a, b) - _alike(a, known) @ cho_solve(factor, _alike(known, b))
+    return found

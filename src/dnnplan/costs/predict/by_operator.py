@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from dnnplan.costs.predict.choice import CANDIDATES, cheapest_good
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.drift import drifts, moments, typical_moment
-from dnnplan.costs.predict.evaluate import CANDIDATES, TOLERANCE, Progress, accuracy, footprint
+from dnnplan.costs.predict.evaluate import Progress, accuracy, footprint
 from dnnplan.costs.predict.gpus import neusight_design
 from dnnplan.costs.predict.models import LARGE, OperatorModel, fit_operators
 from dnnplan.costs.predict.tables import FloatArray, Operators
@@ -40,13 +41,11 @@ def fit_operator_table(
     if len(seconds) > LARGE:
         return fit_operators(design, seconds, "boosting-groups", seed=seed)
     test = _held_out(shape, seed)
-    best, chosen = np.inf, CANDIDATES[0]
+    errors = {}
     for name in (*CANDIDATES, "boosting-groups"):
         model = fit_operators(design.take(~test), seconds[~test], name, seed=seed)
-        error = accuracy(model.predict(design.take(test)), seconds[test])["mape"]
-        if error < (1 - TOLERANCE) * best:
-            best, chosen = error, name
-    return fit_operators(design, seconds, chosen, seed=seed)
+        errors[name] = accuracy(model.predict(design.take(test)), seconds[test])["mape"]
+    return fit_operators(design, seconds, cheapest_good(errors), seed=seed)
 
 
 def evaluate_operators(
@@ -103,6 +102,7 @@ def evaluate_operators(
             neusight_design(rows, moment if drift else None), rows.latency, shape, kind, seed
         )
         by_operator[name] = {
+            "drift": drift,
             **_figures(model, judged, *_predictions(model, rows, judged, judged_moment, drift)),
             "model": model.kind,
             "train_rows": len(rows),
@@ -147,7 +147,6 @@ def _figures(
     return {
         "op_mape": figures.pop("mape"),
         **figures,
-        "drift": seconds is not in_order,
         "op_mape_at_moment": accuracy(in_order, judged.latency)["mape"],
         **footprint(model, judged, neusight_design),
         "out_of_range": 100 * float(model.out_of_range(unseen).mean()),

@@ -12,20 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.predict.choice import cheapest_good, fit_candidates, network_folds
 from dnnplan.costs.predict.compose import Composition, fit_composition, network_terms
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.features import qed_usc_design
 from dnnplan.costs.predict.files import save_model
-from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators, mixed
+from dnnplan.costs.predict.models import MODELS, OperatorModel
 from dnnplan.costs.predict.tables import EndToEnd, FloatArray, Operators, TextArray
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.wording import unknown
 
-CANDIDATES = ("boosting", "extra-trees", "ensemble")
-"""What `auto` chooses from, the fastest first."""
-TOLERANCE = 0.02
-"""A slower model has to be better by this share of the error."""
-FOLDS = 5
 LEAST_NETWORKS = 10
 SPEED_ROWS = 20_000
 SPEED_SECONDS = 0.2
@@ -51,23 +47,19 @@ def fit_networks(
     """
     rows = np.isin(ops.network, networks)
     ops, design = ops.take(rows), design.take(rows)
-    kinds = ("boosting", "extra-trees") if kind == "auto" else (kind,)
-    weight = share_weights(ops)
-    logs = out_of_fold(ops, design, kinds, weight, seed)
-    models = {name: fit_operators(design, ops.latency, name, seed=seed, weight=weight) for name in kinds}
-    if kind == "auto":
-        logs["ensemble"] = (logs["boosting"] + logs["extra-trees"]) / 2
-        models["ensemble"] = mixed((models["boosting"], models["extra-trees"]), "ensemble")
+    fold = network_folds(ops.network, np.unique(ops.network), seed)
+    found = fit_candidates(design, ops.latency, fold, kind, weight=share_weights(ops), seed=seed)
     measured = network_terms(networks, ops.network, design.group, ops.latency)
-    best: tuple[float, NetworkModel] | None = None
-    for name in CANDIDATES if kind == "auto" else (kind,):
-        terms = network_terms(networks, ops.network, design.group, np.exp(logs[name]))
-        composition = fit_composition(terms, measured, seconds, seed=seed)
-        error = float(np.abs(np.expm1(composition.residuals)).mean())
-        if best is None or error < (1 - TOLERANCE) * best[0]:
-            best = error, NetworkModel(models[name], composition)
-    assert best is not None
-    return best[1]
+    compositions = {
+        name: fit_composition(
+            network_terms(networks, ops.network, design.group, np.exp(logs)), measured, seconds, seed=seed
+        )
+        for name, logs in found.logs.items()
+    }
+    chosen = cheapest_good(
+        {name: float(np.abs(np.expm1(own.residuals)).mean()) for name, own in compositions.items()}
+    )
+    return NetworkModel(found.models[chosen], compositions[chosen])
 
 
 def share_weights(ops: Operators) -> FloatArray:
@@ -76,21 +68,6 @@ def share_weights(ops: Operators) -> FloatArray:
     total = np.bincount(at, weights=ops.latency, minlength=len(names))
     weight = np.sqrt(ops.latency / total[at])
     out: FloatArray = np.clip(weight / weight.mean(), 0.2, 5.0)
-    return out
-
-
-def out_of_fold(
-    ops: Operators, design: Design, kinds: tuple[str, ...], weight: FloatArray, seed: int
-) -> dict[str, FloatArray]:
-    """(n,) logarithms of seconds for each kind, from models that have seen no operator of the same network."""
-    names, at = np.unique(ops.network, return_inverse=True)
-    folds = (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[at]
-    out = {kind: np.empty(len(ops)) for kind in kinds}
-    for fold in range(FOLDS):
-        rest = folds != fold
-        for kind in kinds:
-            model = fit_operators(design.take(rest), ops.latency[rest], kind, seed=seed, weight=weight[rest])
-            out[kind][~rest] = np.log(model.predict(design.take(~rest)))
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from msgspec import Meta
 from dnnplan.costs.predict.files import load_model, save_model
 from dnnplan.costs.predict.medn_files import MAX_MODULES, load_medn, save_medn
 from dnnplan.costs.predict.module_model import BLEND, KINDS, MEDN, ModuleModel
+from dnnplan.instances.atomic import write_text
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.files import read_bytes
 from dnnplan.instances.wording import unknown
@@ -49,6 +49,7 @@ def save_modules(model: ModuleModel, folder: Path, *, overwrite: bool = False) -
     if (folder / FILE).exists() and not overwrite:
         raise InputError("there is a predictor of modules already", source=str(folder))
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
     size, records = 0, []
     for at, (module, kind) in enumerate(model.kinds.items()):
         file = f"module-{at}.npz" if module in model.operators else None
@@ -61,9 +62,7 @@ def save_modules(model: ModuleModel, folder: Path, *, overwrite: bool = False) -
     record = ModulesRecord("dnnplan-modules-1", records, SHARED if shared else None)
     text = msgspec.json.format(msgspec.json.encode(record), indent=1)
     # The header comes last and at once: a folder that has it has its models.
-    unfinished = folder / f"{FILE}.part"
-    unfinished.write_bytes(text)
-    os.replace(unfinished, folder / FILE)
+    write_text(text.decode(), folder / FILE, overwrite=True)
     return size + len(text)
 
 

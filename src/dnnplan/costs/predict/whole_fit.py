@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.predict.choice import cheapest_good
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.linear import relative_nnls
 from dnnplan.costs.predict.tables import FloatArray, TextArray
@@ -27,8 +28,6 @@ ROUNDS = 6
 PASSES = 2
 FOLDS = 5
 LEAST_NETWORKS = 10
-TOLERANCE = 0.02
-"""`shapes` has to be better than `linear` by this share of the error."""
 
 
 def require_kind(kind: str) -> None:
@@ -94,7 +93,7 @@ def fit_whole(
     held = {name: _held_out(sums, a, folds) for name, a in AMPLITUDES.items() if kind in (name, "auto")}
     if kind == "auto":
         error = {name: float(np.abs(found / seconds - 1).mean()) for name, found in held.items()}
-        kind = "shapes" if error["shapes"] < (1 - TOLERANCE) * error["linear"] else "linear"
+        kind = cheapest_good(error)
     coefficients, weights = _fit(sums, np.arange(len(names)), AMPLITUDES[kind])
     used = np.flatnonzero(weights)
     return WholeModel(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from dnnplan.costs.profile.extras import onnxruntime
 from dnnplan.costs.profile.graphs import read_network, ready
+from dnnplan.costs.profile.load import end_with
 from dnnplan.costs.profile.sampling import Ranges, sample_network
 from dnnplan.costs.profile.schema import ProfileRow
-from dnnplan.costs.profile.session import Job, measure
+from dnnplan.costs.profile.session import Job, device_name, measure, runtime_name
 from dnnplan.costs.profile.setting import Effort, Setting
 from dnnplan.costs.profile.store import ProfileTable
 from dnnplan.instances.errors import FormatError, InputError
@@ -64,7 +66,7 @@ def profile_networks(
 def _network_job(path: Path, setting: Setting, effort: Effort) -> Callable[[], Job]:
     def job() -> Job:
         data = read_network(path, setting.batch)
-        return Job(_key(data, setting), path.stem, data, setting, effort, tuple(setting.cores))
+        return _job(path.stem, data, setting, effort)
 
     return job
 
@@ -111,16 +113,18 @@ def _sample_job(
 ) -> Callable[[], Job]:
     def job() -> Job:
         data = ready(sample_network(seed, number, ranges, batch=setting.batch))
-        return Job(
-            _key(data, setting), f"sample-{seed}-{number}", data, setting, effort, tuple(setting.cores)
-        )
+        return _job(f"sample-{seed}-{number}", data, setting, effort)
 
     return job
 
 
-def _key(data: bytes, setting: Setting) -> str:
+def _job(name: str, data: bytes, setting: Setting, effort: Effort) -> Job:
+    """A job whose key tells networks, settings, machines and versions of the runtime apart."""
     digest = hashlib.sha256(data).hexdigest()[:16]
-    return f"{digest}|{setting.threads}|{setting.batch}|{setting.utilisation:g}"
+    key = (
+        f"{digest}|{setting.threads}|{setting.batch}|{setting.utilisation:g}|{device_name()}|{runtime_name()}"
+    )
+    return Job(key, name, data, setting, effort, tuple(setting.cores))
 
 
 def _run(
@@ -225,7 +229,7 @@ class _Workers:
         """Rows of each job."""
         if self.pool is None:
             context = multiprocessing.get_context("spawn")
-            self.pool = ProcessPoolExecutor(max_workers=1, mp_context=context)
+            self.pool = ProcessPoolExecutor(1, context, initializer=end_with, initargs=(os.getpid(),))
         try:
             return self.pool.submit(measure, jobs).result()
         except BrokenProcessPool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -38,6 +39,17 @@ def background_load(utilisation: float, cores: list[int]) -> Iterator[None]:
             load.terminate()
         for load in loads:
             load.join()
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone, looking each second: workers of a pool do not notice themselves."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def be_busy(utilisation: float, core: int, parent: int) -> None:

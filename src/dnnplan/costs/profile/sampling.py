@@ -20,6 +20,8 @@ from dnnplan.instances.wording import unknown
 MACS = 6.0e8
 """Multiply-accumulates of one sampled network, about: a few hundredths of a second."""
 MOST_CELLS = 24
+MOST_TRIES = 100
+"""Draws of a cell; if all are too large, the least of them is taken."""
 RESTART = 0.15
 """Share of the cells that start from a graph input although there is a cell before them."""
 
@@ -35,7 +37,7 @@ class Ranges:
     macs
         Multiply-accumulates of one network, about.
     largest
-        Multiply-accumulates of one cell at most: larger ones are drawn again.
+        Multiply-accumulates of one cell at most: larger ones are drawn again, up to `MOST_TRIES` times.
     """
 
     cells: tuple[str, ...] = tuple(CELLS)
@@ -75,11 +77,11 @@ def _add(sketch: Sketch, name: str, rng: np.random.Generator, batch: int, larges
         sketch.finish()
     flow = sketch.flow
     size = flow.shape[2] if flow is not None and len(flow.shape) == 4 else None
-    while True:
+    tried: list[tuple[float, int]] = []
+    while len(tried) < MOST_TRIES and not (tried and tried[-1][0] <= largest * batch):
         seed = int(rng.integers(2**62))
         trial = Sketch("trial")
         trial.flow = flow
         build(trial, Draw(np.random.default_rng(seed), batch, size))
-        if trial.macs <= largest * batch:
-            break
-    sketch.leave(build(sketch, Draw(np.random.default_rng(seed), batch, size)))
+        tried.append((trial.macs, seed))
+    sketch.leave(build(sketch, Draw(np.random.default_rng(min(tried)[1]), batch, size)))

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 
-SCOPES = ("operator", "network")
-
 
 class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
     """One operator, or one network end to end, in one setting.
@@ -56,10 +54,7 @@ class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
 
 
-COLUMNS: dict[str, type] = {
-    field.name: {"str": str, "int": int, "float": float}[str(field.type.__name__)]
-    for field in msgspec.structs.fields(ProfileRow)
-}
+COLUMNS: dict[str, type] = {field.name: field.type for field in msgspec.structs.fields(ProfileRow)}
 
 
 def as_record(row: ProfileRow) -> dict[str, Any]:

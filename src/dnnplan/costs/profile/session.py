@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import tempfile
@@ -195,7 +196,7 @@ def _rows(
         "utilisation": job.setting.utilisation,
         "kernels": len(kernels),
         "device": device_name(),
-        "runtime": f"onnxruntime {onnxruntime().__version__}",
+        "runtime": runtime_name(),
     }
     yield ProfileRow(scope="network", **_spread(whole), **common)
     for kernel in kernels:
@@ -221,6 +222,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
 
 
+def runtime_name() -> str:
+    """Name and version of the runtime."""
+    return f"onnxruntime {onnxruntime().__version__}"
+
+
+@functools.cache
 def device_name() -> str:
     """The name of the processor, as the system calls it."""
     try:

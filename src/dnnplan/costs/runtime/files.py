@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from dnnplan.costs.predict.files import load_model, save_model
 from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.runtime.kernels import MODULES
 from dnnplan.costs.runtime.predictor import About, Fallback, RuntimePredictor
+from dnnplan.instances.atomic import write_text
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.files import read_bytes
 
@@ -65,6 +65,7 @@ def save_predictor(predictor: RuntimePredictor, folder: Path, *, overwrite: bool
     if (folder / FILE).exists() and not overwrite:
         raise InputError("there is a predictor already", source=str(folder))
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
     size = sum(save_model(model, folder / f"{name}.npz") for name, model in predictor.models.items())
     record = PredictorRecord(
         format="dnnplan-predictor-1",
@@ -76,9 +77,7 @@ def save_predictor(predictor: RuntimePredictor, folder: Path, *, overwrite: bool
     )
     text = msgspec.json.format(msgspec.json.encode(record), indent=1)
     # The header comes last and at once: a folder that has it has its regressions.
-    unfinished = folder / f"{FILE}.part"
-    unfinished.write_bytes(text)
-    os.replace(unfinished, folder / FILE)
+    write_text(text.decode(), folder / FILE, overwrite=True)
     return size + len(text)
 
 

@@ -86,6 +86,8 @@ def _conv(
     strides = list(more.get("strides") or (1, 1))
     pads = list(more.get("pads") or (0,) * 4)
     blocked = operator.startswith("nchwc.")
+    # Depthwise convolutions are computed on whole blocks, and their groups are counted so.
+    channels = max(channels, group) if blocked else channels
     macs = batch * filters * rows * columns * (channels / group) * math.prod(kernel)
     # Columns whose window leaves the map are computed one by one.
     edge = (

@@ -18,7 +18,7 @@ from dnnplan.costs.predict.models import OperatorModel
 from dnnplan.costs.predict.tables import FloatArray, Operators
 from dnnplan.costs.runtime.design import runtime_design
 from dnnplan.costs.runtime.kernels import MODULE_OF
-from dnnplan.costs.runtime.layers import all_kernels
+from dnnplan.costs.runtime.layers import model_kernels
 from dnnplan.costs.runtime.tables import Kernel, columns_of
 from dnnplan.instances import Model
 from dnnplan.instances.errors import InputError
@@ -184,17 +184,20 @@ class RuntimePredictor:
         )
 
     def _layers(self, model: Model, batch: int) -> tuple[FloatArray, FloatArray, list[tuple[str, str]]]:
-        kernels, owner = all_kernels(model.layers, batch)
+        made = model_kernels(model, batch)
+        kernels = [kernel for layer in made for kernel in layer.kernels or ()]
+        owner = [i for i, layer in enumerate(made) for _ in layer.kernels or ()]
         count, names = len(model.layers), [layer.name for layer in model.layers]
         found = self.predict_kernels(kernels)
         layers = np.array(names, dtype=str)
         whole = np.zeros(count)
-        known = np.isin(np.arange(count), owner)
+        known = np.array([layer.kernels is not None for layer in made], dtype=bool)
         at = np.array(owner, dtype=np.intp)
         if len(at):
-            positions = np.array([f"{i:09d}" for i in range(count)])
-            terms = network_terms(positions[known], positions[at], found.module, found.seconds)
-            whole[known] = self.composition.predict(terms) - self.composition.coefficients[0]
+            # Each layer with kernels is a network of its own; those that others have taken in cost nothing.
+            positions, busy = np.array([f"{i:09d}" for i in range(count)]), np.unique(at)
+            terms = network_terms(positions[busy], positions[at], found.module, found.seconds)
+            whole[busy] = self.composition.predict(terms) - self.composition.coefficients[0]
         variance = np.bincount(at, weights=(found.seconds * found.spread) ** 2, minlength=count)
         total = np.bincount(at, weights=found.seconds, minlength=count)
         spread = np.sqrt(variance) / np.maximum(total, LEAST_SECONDS)

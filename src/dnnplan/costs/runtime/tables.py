@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class Profiled:
     settings
         (m, 3) `INPUTS` of the networks.
     frame
-        Measurement and seconds of each kernel around sampled cells.
+        Measurement and seconds of each kernel around sampled cells, and of unknown operators: parts of networks only.
     unknown
         Operators that belong to no module, and how many rows each had: they have no model here.
     """
@@ -72,7 +73,7 @@ def profiled(columns: Mapping[str, list[Any]], statistic: str = "seconds", **onl
     Raises
     ------
     InputError
-        No row is left.
+        No row is left, or rows are of several processors or versions of the runtime.
     FormatError
         A cell of shapes or attributes is not what a profile writes.
     """
@@ -85,16 +86,19 @@ def profiled(columns: Mapping[str, list[Any]], statistic: str = "seconds", **onl
     whole = [at for at in keep if columns["scope"][at] == "network"]
     if not rows:
         raise InputError(f"no measured operator with {only or 'any setting'} in the table")
-    frame = [at for at in rows if columns["node"][at].startswith(FRAME)]
-    rows = [at for at in rows if not columns["node"][at].startswith(FRAME)]
-    known = [at for at in rows if columns["operator"][at] in MODULE_OF]
-    unknown: dict[str, int] = {}
-    for at in rows:
-        if columns["operator"][at] not in MODULE_OF:
-            unknown[columns["operator"][at]] = unknown.get(columns["operator"][at], 0) + 1
+    _one_machine(columns, keep)
     by_module: dict[str, list[int]] = {}
-    for at in known:
-        by_module.setdefault(MODULE_OF[columns["operator"][at]], []).append(at)
+    frame: list[int] = []
+    unknown: Counter[str] = Counter()
+    for at in rows:
+        operator = columns["operator"][at]
+        if columns["node"][at].startswith(FRAME):
+            frame.append(at)
+        elif operator in MODULE_OF:
+            by_module.setdefault(MODULE_OF[operator], []).append(at)
+        else:
+            frame.append(at)
+            unknown[operator] += 1
     return Profiled(
         {
             module: _operators(columns, by_module[module], statistic)
@@ -106,8 +110,16 @@ def profiled(columns: Mapping[str, list[Any]], statistic: str = "seconds", **onl
         ),
         np.column_stack([_floats(columns[name], whole) for name in INPUTS]),
         (_texts(columns["key"], frame), _floats(columns[statistic], frame)),
-        unknown,
+        dict(unknown),
     )
+
+
+def _one_machine(columns: Mapping[str, list[Any]], rows: list[int]) -> None:
+    """What is learned together was measured on one processor, by one version of the runtime."""
+    for name in ("device", "runtime"):
+        found = sorted({str(columns[name][at]) for at in rows})
+        if len(found) > 1:
+            raise InputError(f"measurements of {' and '.join(found[:3])}: expected those of one {name}")
 
 
 def _floats(values: list[Any], rows: list[int]) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.predict.compose import Composition, fit_composition, network_terms
-from dnnplan.costs.predict.design import Design
+from dnnplan.costs.predict.choice import FOLDS, cheapest_good, fit_candidates, network_folds
+from dnnplan.costs.predict.compose import Composition, NetworkTerms, fit_composition, network_terms
 from dnnplan.costs.predict.evaluate import accuracy, share_weights
 from dnnplan.costs.predict.linear import relative_nnls
-from dnnplan.costs.predict.models import MODELS, OperatorModel, fit_operators, mixed
+from dnnplan.costs.predict.models import MODELS, OperatorModel
 from dnnplan.costs.predict.tables import FloatArray, Operators
 from dnnplan.costs.runtime.design import runtime_design
 from dnnplan.costs.runtime.predictor import About, Fallback, RuntimePredictor
@@ -21,12 +22,13 @@ from dnnplan.costs.runtime.tables import Profiled, profiled
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.wording import unknown
 
-FOLDS = 5
 LEAST_NETWORKS = 20
 LEAST_ROWS = 40
 """Kernels below which a module gets no regression."""
-CANDIDATES = ("boosting", "extra-trees", "ensemble")
-TOLERANCE = 0.02
+MOST_EVENT = 5e-6
+"""Seconds that an event costs at most."""
+SMALL, ROUNDS = 0.02, 10
+"""Relative error beyond which the fit of that cost counts errors almost linearly, and its rounds."""
 Progress = Callable[[str], None]
 
 
@@ -101,13 +103,12 @@ def train(
             f"{len(names)} networks with {threads} threads and utilisation {utilisation:g}, "
             f"expected {LEAST_NETWORKS} or more"
         )
-    table = _large_modules(without_events(table))
-    folds = dict(
-        zip(names.tolist(), np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True)
-    )
+    table = without_events(table)
+    table = set_aside(table, [name for name, ops in table.modules.items() if len(ops) < LEAST_ROWS])
+    order = np.unique(names)
     models, held, spread = {}, {}, {}
     for module, ops in table.modules.items():
-        fold = np.array([folds[key] for key in ops.network.tolist()])
+        fold = network_folds(ops.network, order, seed)
         models[module], held[module] = fit_module(module, ops, fold, kind, seed)
         error = np.log(ops.latency / held[module])
         spread[module] = float(np.sqrt(np.mean(np.clip(error, -1, 1) ** 2)))
@@ -127,23 +128,21 @@ def train(
     return Training(predictor, table, held)
 
 
-def _large_modules(table: Profiled) -> Profiled:
-    """The table with kernels of modules of few rows set aside: they count for networks, and have no regression."""
-    small = [name for name, ops in table.modules.items() if len(ops) < LEAST_ROWS]
+def set_aside(table: Profiled, modules: Sequence[str]) -> Profiled:
+    """The table with some modules among the kernels that count for networks, and have no regression."""
     keys, seconds = table.frame
-    rest = [table.modules[name] for name in small]
-    unknown = dict(table.unknown)
+    rest = [table.modules[name] for name in modules]
+    unknown = Counter(table.unknown)
     for ops in rest:
-        for operator in ops.kind.tolist():
-            unknown[operator] = unknown.get(operator, 0) + 1
+        unknown.update(ops.kind.tolist())
     return replace(
         table,
-        modules={name: ops for name, ops in table.modules.items() if name not in small},
+        modules={name: ops for name, ops in table.modules.items() if name not in modules},
         frame=(
             np.concatenate([keys, *(ops.network for ops in rest)]),
             np.concatenate([seconds, *(ops.latency for ops in rest)]),
         ),
-        unknown=unknown,
+        unknown=dict(unknown),
     )
 
 
@@ -189,56 +188,40 @@ def event_cost(total: FloatArray, count: FloatArray, seconds: FloatArray) -> flo
     return float(found[1])
 
 
-MOST_EVENT = 5e-6
-SMALL = 0.02
-ROUNDS = 10
-
-
 def fit_module(
     module: str, ops: Operators, fold: NDArray[np.intp], kind: str, seed: int
 ) -> tuple[OperatorModel, FloatArray]:
     """The model of one module, and (n,) predictions of each kernel from models that have not seen its network."""
-    design, weight = runtime_design(module, ops), share_weights(ops)
-    kinds = ("boosting", "extra-trees") if kind == "auto" else (kind,)
-    logs = {name: _out_of_fold(design, ops.latency, weight, fold, name, seed) for name in kinds}
-    models = {name: fit_operators(design, ops.latency, name, seed=seed, weight=weight) for name in kinds}
-    if kind == "auto":
-        logs["ensemble"] = (logs["boosting"] + logs["extra-trees"]) / 2
-        models["ensemble"] = mixed((models["boosting"], models["extra-trees"]), "ensemble")
-    best, chosen = np.inf, kinds[0]
-    for name in CANDIDATES if kind == "auto" else kinds:
-        error = float(np.average(np.abs(np.expm1(logs[name] - np.log(ops.latency))), weights=weight))
-        if error < (1 - TOLERANCE) * best:
-            best, chosen = error, name
-    return models[chosen], np.exp(logs[chosen])
-
-
-def _out_of_fold(
-    design: Design, seconds: FloatArray, weight: FloatArray, fold: NDArray[np.intp], kind: str, seed: int
-) -> FloatArray:
-    logs = np.empty(len(seconds))
-    for at in np.unique(fold):
-        rest = fold != at
-        model = fit_operators(design.take(rest), seconds[rest], kind, seed=seed, weight=weight[rest])
-        logs[~rest] = np.log(model.predict(design.take(~rest)))
-    return logs
+    weight = share_weights(ops)
+    found = fit_candidates(runtime_design(module, ops), ops.latency, fold, kind, weight=weight, seed=seed)
+    errors = {
+        name: float(np.average(np.abs(np.exp(logs) / ops.latency - 1), weights=weight))
+        for name, logs in found.logs.items()
+    }
+    chosen = cheapest_good(errors)
+    return found.models[chosen], np.exp(found.logs[chosen])
 
 
 def _composition(table: Profiled, held: Mapping[str, FloatArray], seed: int) -> Composition:
-    names = table.networks.network
-    keys, frame = table.frame
-    network = np.concatenate([*(ops.network for ops in table.modules.values()), keys])
+    measured = {name: ops.latency for name, ops in table.modules.items()}
+    predicted, known = (_sums(table, seconds) for seconds in (held, measured))
+    return fit_composition(predicted, known, table.networks.latency, seed=seed)
+
+
+def _sums(table: Profiled, seconds: Mapping[str, FloatArray]) -> NetworkTerms:
+    """Terms of the networks of a table, from seconds of the kernels of each module; the rest of them as measured."""
+    keys, rest = table.frame
+    modules = table.modules
+    network = np.concatenate([*(ops.network for ops in modules.values()), keys])
     module = np.concatenate(
-        [*(np.full(len(ops), name) for name, ops in table.modules.items()), np.full(len(keys), "elementwise")]
+        [*(np.full(len(ops), name) for name, ops in modules.items()), np.full(len(keys), REST)]
     )
-    sums = [
-        network_terms(names, network, module, np.concatenate([*parts, frame]))
-        for parts in (
-            [held[name] for name in table.modules],
-            [ops.latency for ops in table.modules.values()],
-        )
-    ]
-    return fit_composition(sums[0], sums[1], table.networks.latency, seed=seed)
+    every = np.concatenate([*(seconds[name] for name in modules), rest])
+    return network_terms(table.networks.network, network, module, every)
+
+
+REST = "elementwise"
+"""The class of kernels that no regression predicts: those around samples, and of unknown operators."""
 
 
 def fit_fallback(table: Profiled) -> Fallback:
@@ -276,7 +259,8 @@ def learning_curve(
     -------
     For each size: networks, kernels, op_mape (percent, weighted by seconds) and e2e_mape.
     """
-    every = sorted({key for key, n in zip(columns["key"], columns["threads"], strict=True) if n == threads})
+    setting = zip(columns["key"], columns["threads"], columns["utilisation"], strict=True)
+    every = sorted({key for key, t, u in setting if (t, u) == (threads, utilisation)})
     order = np.random.default_rng(seed).permutation(len(every))
     test = {every[at] for at in order[: max(1, len(every) // FOLDS)]}
     rest = [every[at] for at in order[len(test) :]]
@@ -302,15 +286,16 @@ def _only(columns: Mapping[str, list[Any]], keys: set[str]) -> dict[str, list[An
 def network_errors(
     predictor: RuntimePredictor, columns: Mapping[str, list[Any]], threads: int, utilisation: float
 ) -> dict[str, float]:
-    """op_mape (weighted by seconds) and e2e_mape in percent on measured networks."""
+    """op_mape (weighted by seconds) and e2e_mape in percent on measured networks.
+
+    Kernels around samples, and of modules that the predictor does not have, count as measured: no error of it.
+    """
     table = profiled(columns, threads=threads, utilisation=utilisation)
+    table = set_aside(table, [name for name in table.modules if name not in predictor.models])
     predicted = {name: predictor.predict_operators(name, ops) for name, ops in table.modules.items()}
     every = np.concatenate([ops.latency for ops in table.modules.values()])
     guess = np.concatenate([predicted[name] for name in table.modules])
-    network = np.concatenate([ops.network for ops in table.modules.values()])
-    module = np.concatenate([np.full(len(ops), name) for name, ops in table.modules.items()])
-    terms = network_terms(table.networks.network, network, module, guess)
-    whole = predictor.composition.predict(terms)
+    whole = predictor.composition.predict(_sums(table, predicted))
     return {
         "op_mape": float(100 * np.average(np.abs(guess / every - 1), weights=every)),
         "e2e_mape": float(100 * np.abs(whole / table.networks.latency - 1).mean()),
