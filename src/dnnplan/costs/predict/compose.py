@@ -80,14 +80,17 @@ class Composition:
     def predict(self, terms: NetworkTerms, quantile: float | None = None) -> FloatArray:
         """(m,) seconds; with a quantile such as 0.9: what that share of networks like these stays below."""
         seconds: FloatArray = terms.matrix(self.form, self.classes) @ self.coefficients
-        if quantile is None:
-            return seconds
-        if not 0 < quantile < 1:
-            raise InputError(f"quantile {quantile}, expected a number between 0 and 1")
-        # Of m residuals the k-th lies at k / (m + 1): exact coverage if networks are exchangeable.
-        ranks = np.arange(1, len(self.residuals) + 1) / (len(self.residuals) + 1)
-        bound: FloatArray = seconds * np.exp(np.interp(quantile, ranks, self.residuals))
-        return bound
+        return seconds if quantile is None else at_quantile(seconds, self.residuals, quantile)
+
+
+def at_quantile(seconds: FloatArray, residuals: FloatArray, quantile: float) -> FloatArray:
+    """(m,) seconds that a share `quantile` of networks stays below, by sorted log(measured / predicted) of others."""
+    if not 0 < quantile < 1:
+        raise InputError(f"quantile {quantile}, expected a number between 0 and 1")
+    # Of m residuals the k-th lies at k / (m + 1): exact coverage if networks are exchangeable.
+    ranks = np.arange(1, len(residuals) + 1) / (len(residuals) + 1)
+    bound: FloatArray = seconds * np.exp(np.interp(quantile, ranks, residuals))
+    return bound
 
 
 def network_terms(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from dnnplan.costs.predict.cpu_design import cpu_design
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.evaluate import (
     SPEED_ROWS,
-    SPEED_SECONDS,
     Progress,
     accuracy,
     common_networks,
     means,
+    processor_seconds,
     require_split,
     split_networks,
 )
@@ -151,11 +150,7 @@ def _errors(
 
 def _speed(model: WholeModel, design: Design) -> float:
     batch = design.take(np.resize(np.arange(len(design)), SPEED_ROWS))
-    rounds, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < SPEED_SECONDS or rounds == 0:
-        model.operators(batch)
-        rounds += 1
-    return rounds * len(batch) / spent
+    return SPEED_ROWS / processor_seconds(lambda: model.operators(batch))
 
 
 def _size(model: WholeModel) -> float:

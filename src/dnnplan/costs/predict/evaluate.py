@@ -186,21 +186,26 @@ def footprint(model: OperatorModel, ops: Operators, build: Callable[[Operators],
     with tempfile.TemporaryDirectory() as folder:
         size = save_model(model, Path(folder) / "model.npz")
     return {
-        "predictions_per_second": SPEED_ROWS / _seconds(lambda: model.predict(design)),
-        "from_shapes_per_second": SPEED_ROWS / _seconds(lambda: model.predict(build(batch))),
+        "predictions_per_second": SPEED_ROWS / processor_seconds(lambda: model.predict(design)),
+        "from_shapes_per_second": SPEED_ROWS / processor_seconds(lambda: model.predict(build(batch))),
         "bytes": float(size),
     }
 
 
-def _seconds(task: Callable[[], object]) -> float:
-    """Least processor time of a round, after one that is not counted (it may compile): busy machines do not disturb."""
+def processor_seconds(task: Callable[[], object], *, seconds: float | None = None) -> float:
+    """Least processor time of several rounds, after one that is not counted (it may compile).
+
+    Busy machines disturb it little. There are as many rounds as take `seconds` (`SPEED_SECONDS`), at least
+    `LEAST_ROUNDS`.
+    """
+    enough = SPEED_SECONDS if seconds is None else seconds
     task()
-    rounds: list[float] = []
-    while sum(rounds) < SPEED_SECONDS or len(rounds) < LEAST_ROUNDS:
+    found: list[float] = []
+    while sum(found) < enough or len(found) < LEAST_ROUNDS:
         start = time.process_time()
         task()
-        rounds.append(time.process_time() - start)
-    return min(rounds)
+        found.append(time.process_time() - start)
+    return min(found)
 
 
 def common_networks(ops: Operators, end_to_end: EndToEnd) -> tuple[NDArray[np.str_], FloatArray]:

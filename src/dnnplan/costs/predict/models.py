@@ -87,12 +87,11 @@ class OperatorModel:
         """(n,) mean of the parts that are for each row."""
         if not self.owners:
             return _mean_of(self.parts, rows)
-        out, common = np.zeros(len(rows)), np.ones(len(rows), dtype=bool)
-        for name in sorted(set(self.owners), reverse=True):
-            # The empty name comes last.
-            mine = group == name if name else common
+        out = np.zeros(len(rows))
+        named = [name for name in dict.fromkeys(self.owners) if name]
+        for name in ("", *named):
+            mine = group == name if name else ~np.isin(group, named)
             parts = tuple(part for part, owner in zip(self.parts, self.owners, strict=True) if owner == name)
-            common &= ~mine if name else True
             if mine.any():
                 out[mine] = _mean_of(parts, rows[mine])
         return out

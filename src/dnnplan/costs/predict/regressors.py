@@ -63,8 +63,8 @@ def compare_regressors(
         Student's t (None for one seed). Overall is the mean over modules, and all bytes of the saved folder.
         accuracy, mape and hits are in percent, microseconds of one prediction in a batch.
     differences
-        For each single regressor: overall accuracy of the selection less that of the regressor on the same split,
-        mean, low and high; `least`, the worst seed; and the same for r2.
+        For each single regressor: overall accuracy of the selection less that of the regressor on the same split, as
+        `accuracy` (mean), `accuracy_low`, `accuracy_high` and `accuracy_least` (the worst seed); the same for r2.
     choices
         For each seed and module the kind that was chosen.
     """

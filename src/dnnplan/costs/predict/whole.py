@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.predict.compose import at_quantile
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.tables import FloatArray, TextArray
 from dnnplan.instances.errors import InputError
@@ -82,13 +83,7 @@ class WholeModel:
         at = places(network, names)
         sums = np.bincount(at[at >= 0], self.operators(design)[at >= 0], minlength=len(names))
         seconds: FloatArray = (self.overhead + sums).astype(np.float64)
-        if quantile is None:
-            return seconds
-        if not 0 < quantile < 1:
-            raise InputError(f"quantile {quantile}, expected a number between 0 and 1")
-        ranks = np.arange(1, len(self.residuals) + 1) / (len(self.residuals) + 1)
-        bound: FloatArray = seconds * np.exp(np.interp(quantile, ranks, self.residuals))
-        return bound
+        return seconds if quantile is None else at_quantile(seconds, self.residuals, quantile)
 
 
 def places(network: TextArray, names: TextArray) -> NDArray[np.intp]:
