@@ -581,7 +581,7 @@ def test_data_that_holds_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize("record", [Instance, Plan, Result])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_the_complete_pass_accepts_what_the_fast_one_accepts_and_nothing_else(
     record: type[msgspec.Struct], data: st.DataObject
