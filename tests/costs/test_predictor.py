@@ -17,6 +17,7 @@ from dnnplan.costs.runtime import layers as model_layers
 from dnnplan.costs.runtime import tables, training, transfer
 from dnnplan.costs.runtime.kernels import MODULES, kernel_columns
 from dnnplan.costs.runtime.predictor import RuntimePredictor
+from dnnplan.costs.runtime.processor import channel_block
 from dnnplan.costs.runtime.tables import Kernel
 from dnnplan.instances import Layer, Model, Tensor
 from dnnplan.instances.errors import FormatError, InputError
@@ -116,7 +117,7 @@ def test_columns_of_every_operator_are_finite_numbers(module):
 def test_columns_of_a_convolution_count_its_work():
     found = kernel_columns(*_parts(conv(16, 32, 14)))
     assert found["macs"] == 14 * 14 * 32 * 16 * 9
-    assert (found["blocked"], found["plain_input"], found["has_sum"]) == (1.0, 0.0, 0.0)
+    assert (found["blocked"], found["block"], found["has_sum"]) == (1.0, 8.0, 0.0)
 
 
 def test_columns_of_products_agree_however_they_are_written():
@@ -329,6 +330,24 @@ def test_odd_channels_are_not_blocked():
     assert kernels_of(odd, tensors=(INPUT,)) == [["FusedConv"]]
 
 
+def test_wide_blocks_need_more_channels():
+    odd = layer("MaxPool", input_shapes=[[1, 24, 28, 28]], output_shapes=[[1, 24, 14, 14]])
+    model = Model(name="net", layers=(odd,), tensors=(INPUT,))
+    found = {
+        block: [k.operator for k in model_layers.model_kernels(model, block=block)[0].kernels]
+        for block in (8, 16)
+    }
+    assert found == {8: ["nchwc.ReorderInput", "nchwc.MaxPool"], 16: ["MaxPool"]}
+
+
+def test_a_predictor_remembers_the_blocks_of_its_processor(tmp_path):
+    wide = table()
+    wide["block"] = [16] * len(wide["key"])
+    made = training.train(wide, kind="linear").predictor
+    predictor_files.save_predictor(made, tmp_path / "p")
+    assert predictor_files.load_predictor(tmp_path / "p").about.block == 16
+
+
 def test_layers_of_a_batch_have_larger_shapes():
     recurrent = Layer(
         name="l", op="LSTM", attributes={"input_shapes": [[5, 1, 8]], "output_shapes": [[5, 1, 1, 8]]}
@@ -370,7 +389,7 @@ def test_kernels_of_layers_are_those_of_the_optimised_graph(tmp_path, name):
         onnx.save(built[name](), path)
     else:
         materialise(light_network_paths()[name], path)
-    made = model_layers.model_kernels(read_onnx(path)[0])
+    made = model_layers.model_kernels(read_onnx(path)[0], block=channel_block())
     ruled = Counter(kernel.operator for found in made for kernel in found.kernels)
     real = Counter(kernel.operator for kernel in network_kernels(path))
     apart = ((ruled - real) + (real - ruled)).total()

@@ -25,6 +25,7 @@ from dnnplan.instances.errors import FormatError, InputError
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 QUICK = pf.Effort(warm_up=0, least=3, most=3, seconds=0.001)
 
@@ -68,6 +69,16 @@ def rows_of(*keys, seconds=1e-3):
         )
         for key in keys
     ]
+
+
+def test_older_tables_were_measured_with_blocks_of_eight(tmp_path):
+    rows = rows_of("a", "b")
+    pf.ProfileTable(tmp_path / "new").append(rows)
+    part = next((tmp_path / "new").glob("*.parquet"))
+    table = pq.read_table(part)
+    (tmp_path / "old").mkdir()
+    pq.write_table(table.drop_columns(["block"]), tmp_path / "old" / "part.parquet")
+    assert pf.ProfileTable(tmp_path / "old").read()["block"] == [8, 8]
 
 
 # Settings.
@@ -275,8 +286,10 @@ def test_every_cell_runs_and_has_the_shapes_that_it_says(cell):
         options = runtime.SessionOptions()
         options.log_severity_level = 4
         made = runtime.InferenceSession(graphs.ready(model), options, providers=["CPUExecutionProvider"])
-        (output,) = made.get_outputs()
-        assert all(size == 1 for size in output.shape)
+        outputs = made.get_outputs()
+        # Cells without products never reach the least size, so that there are several, and some start anew.
+        assert len(outputs) == 1 or cell == "loose"
+        assert all(size == 1 for output in outputs for size in output.shape)
 
 
 def test_kernels_of_samples_have_a_module():

@@ -17,9 +17,10 @@ from dnnplan.costs.profile.graphs import read_network, ready
 from dnnplan.costs.profile.load import end_with
 from dnnplan.costs.profile.sampling import Ranges, sample_network
 from dnnplan.costs.profile.schema import ProfileRow
-from dnnplan.costs.profile.session import Job, device_name, measure, runtime_name
+from dnnplan.costs.profile.session import Job, measure, runtime_name
 from dnnplan.costs.profile.setting import Effort, Setting
 from dnnplan.costs.profile.store import ProfileTable
+from dnnplan.costs.runtime.processor import device_name
 from dnnplan.instances.errors import FormatError, InputError
 
 Progress = Callable[[str], None]

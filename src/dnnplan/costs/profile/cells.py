@@ -24,6 +24,10 @@ ACTIVATIONS = (
 )
 
 
+GELU = 20
+"""Version of the operator set that has the operator."""
+
+
 class Draw:
     """Random sizes; maps mostly have the `side` of what the cell before left, if it left a map."""
 
@@ -87,6 +91,11 @@ def activation(net: Sketch, value: Value, kind: str) -> Value:
     """An elementwise function."""
     if kind == "Clip":
         return net.node("Clip", value.shape, value, net.scalar(0.0), net.scalar(6.0))
+    if kind == "Gelu" and net.opset < GELU:
+        # As exporters spell it; the runtime makes one operator of it.
+        shape, inner = value.shape, net.node("Div", value.shape, value, net.scalar(float(np.sqrt(2.0))))
+        above = net.node("Add", shape, net.node("Erf", shape, inner), net.scalar(1.0))
+        return net.node("Mul", shape, net.node("Mul", shape, value, above), net.scalar(0.5))
     return net.node(kind, value.shape, value)
 
 
@@ -326,6 +335,8 @@ def tokens_head(net: Sketch, draw: Draw) -> Value:
 def recurrent(net: Sketch, draw: Draw) -> Value:
     """An embedding or numbers, recurrent layers, a classifier of the last state."""
     length, features, hidden = draw.between(4, 128), draw.channels(16, 512), draw.channels(16, 512)
+    if draw.chance(0.5):
+        features, hidden = draw.one_of(32, 64, 128, 256, 512), draw.one_of(32, 64, 128, 256, 512)
     kind, directions = draw.text("LSTM", "LSTM", "GRU", "GRU", "RNN"), draw.one_of(1, 1, 2)
     if draw.chance(0.5):
         tokens = net.input(length, draw.batch, dtype=INT64)
@@ -393,7 +404,7 @@ CELLS: dict[str, Cell] = {
     "perceptron": Cell(perceptron, 1.5),
     "encoder": Cell(encoder, 2.0),
     "tokens-head": Cell(tokens_head, 0.5),
-    "recurrent": Cell(recurrent, 2.5),
+    "recurrent": Cell(recurrent, 3.0),
     "loose": Cell(loose, 1.5),
 }
 """The cells, by name; weights are how often each is drawn."""

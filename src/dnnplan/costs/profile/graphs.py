@@ -16,6 +16,8 @@ DOMAINS = {"com.microsoft.nchwc": "nchwc.", "com.microsoft": "", "ai.onnx": "", 
 """How operators of a domain are called in tables; of any other domain: domain and operator."""
 INT64 = 7
 MAX_TEXT = 64
+BY_OPSET = ("AveragePool",)
+"""Operators of which the runtime has another kernel for another version of the operator set."""
 MAX_LIST = 64
 
 
@@ -150,11 +152,14 @@ def read_sites(path: Path) -> dict[str, Site]:
     """The nodes of an optimised graph by name, those of sub-graphs included."""
     model = load_model(path, ReadLimits())
     shapes, weights = value_shapes(model), {tensor.name for tensor in model.graph.initializer}
-    return {node.name: _site(node, shapes, weights) for node in _nodes(model.graph)}
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    return {node.name: _site(node, shapes, weights, opset) for node in _nodes(model.graph)}
 
 
-def _site(node: Any, shapes: dict[str, list[int]], weights: set[str]) -> Site:
+def _site(node: Any, shapes: dict[str, list[int]], weights: set[str], opset: int) -> Site:
     attributes = _attributes(node)
+    if operator_name(node) in BY_OPSET:
+        attributes["opset"] = opset
     constants = [at for at, name in enumerate(node.input) if name in weights]
     if constants:
         attributes["constants"] = constants[:MAX_LIST]

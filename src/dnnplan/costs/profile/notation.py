@@ -26,8 +26,9 @@ class Value:
 class Sketch:
     """Collects the nodes of a network."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, opset: int = OPSET) -> None:
         self.name = name
+        self.opset = opset
         self.helper = require_onnx("helper")
         self.nodes: list[Any] = []
         self.inputs: list[Any] = []
@@ -180,5 +181,5 @@ class Sketch:
     def model(self) -> Any:
         """The network as an onnx.ModelProto."""
         graph = self.helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.constants)
-        opsets = [self.helper.make_opsetid("", OPSET)]
+        opsets = [self.helper.make_opsetid("", self.opset)]
         return self.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)

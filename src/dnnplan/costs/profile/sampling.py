@@ -19,6 +19,13 @@ from dnnplan.instances.wording import unknown
 
 MACS = 6.0e8
 """Multiply-accumulates of one sampled network, about: a few hundredths of a second."""
+SMALL_SHARE, SMALLEST = 0.4, 0.02
+"""Share of the networks that are smaller, and the least part of `MACS` that they have.
+
+Small networks tell what a run and a kernel cost beside the kernels themselves; in large ones that is lost in noise.
+"""
+OPSETS = (18, 20)
+"""Versions of the operator set: averages over windows have another kernel from 19 on."""
 MOST_CELLS = 24
 MOST_TRIES = 100
 """Draws of a cell; if all are too large, the least of them is taken."""
@@ -55,16 +62,18 @@ class Ranges:
 def sample_network(seed: int, number: int, ranges: Ranges | None = None, *, batch: int = 1) -> Any:
     """Network number `number` of a seed: the same onnx.ModelProto everywhere.
 
-    Cells are added until the network has `Ranges.macs` multiply-accumulates for one sample of the batch.
+    Cells are added until the network has `Ranges.macs` multiply-accumulates for one sample of the batch, or, for a
+    share of the networks, a part of them.
     """
     chosen = ranges or Ranges()
     rng = np.random.default_rng([seed, number])
     weights = np.array([CELLS[name].weight for name in chosen.cells])
-    sketch = Sketch(f"sample-{seed}-{number}")
+    sketch = Sketch(f"sample-{seed}-{number}", OPSETS[int(rng.integers(len(OPSETS)))])
+    part = SMALLEST ** float(rng.random()) if rng.random() < SMALL_SHARE else 1.0
     for _ in range(MOST_CELLS):
         name = chosen.cells[rng.choice(len(weights), p=weights / weights.sum())]
-        _add(sketch, name, rng, batch, chosen.largest)
-        if sketch.macs >= chosen.macs * batch:
+        _add(sketch, name, rng, batch, chosen.largest * part)
+        if sketch.macs >= chosen.macs * part * batch:
             break
     sketch.finish()
     return sketch.model()
@@ -80,7 +89,7 @@ def _add(sketch: Sketch, name: str, rng: np.random.Generator, batch: int, larges
     tried: list[tuple[float, int]] = []
     while len(tried) < MOST_TRIES and not (tried and tried[-1][0] <= largest * batch):
         seed = int(rng.integers(2**62))
-        trial = Sketch("trial")
+        trial = Sketch("trial", sketch.opset)
         trial.flow = flow
         build(trial, Draw(np.random.default_rng(seed), batch, size))
         tried.append((trial.macs, seed))

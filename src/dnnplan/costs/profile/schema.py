@@ -32,6 +32,9 @@ class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
         Kernels of one run of the network.
     device, runtime
         Processor, and name and version of the runtime.
+    block
+        Channels of a block where the runtime blocks them: 8 with AVX2, 16 with AVX-512. Tables without it were measured
+        with 8.
     """
 
     key: str
@@ -52,9 +55,17 @@ class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
     kernels: int
     device: str
     runtime: str
+    block: int = 8
 
 
 COLUMNS: dict[str, type] = {field.name: field.type for field in msgspec.structs.fields(ProfileRow)}
+
+ABSENT: dict[str, Any] = {
+    field.name: field.default
+    for field in msgspec.structs.fields(ProfileRow)
+    if field.name not in ("node", "operator", "inputs", "outputs", "attributes") and not field.required
+}
+"""What columns hold that older tables do not have."""
 
 
 def as_record(row: ProfileRow) -> dict[str, Any]:

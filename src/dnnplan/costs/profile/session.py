@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from dnnplan.costs.profile.load import background_load
 from dnnplan.costs.profile.schema import ProfileRow
 from dnnplan.costs.profile.setting import Effort, Setting, pin
 from dnnplan.costs.profile.trace import KernelTimes, read_trace
+from dnnplan.costs.runtime.processor import channel_block, device_name
 from dnnplan.instances.errors import InputError
 
 LOW, HIGH = 0.1, 0.9
@@ -196,6 +195,7 @@ def _rows(
         "utilisation": job.setting.utilisation,
         "kernels": len(kernels),
         "device": device_name(),
+        "block": channel_block(),
         "runtime": runtime_name(),
     }
     yield ProfileRow(scope="network", **_spread(whole), **common)
@@ -225,15 +225,3 @@ def _json(value: Any) -> str:
 def runtime_name() -> str:
     """Name and version of the runtime."""
     return f"onnxruntime {onnxruntime().__version__}"
-
-
-@functools.cache
-def device_name() -> str:
-    """The name of the processor, as the system calls it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

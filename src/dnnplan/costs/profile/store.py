@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnplan.costs.profile.extras import arrow, parquet
-from dnnplan.costs.profile.schema import COLUMNS, ProfileRow, as_record
+from dnnplan.costs.profile.schema import ABSENT, COLUMNS, ProfileRow, as_record
 from dnnplan.instances.errors import FormatError, InputError
 
 MAX_BYTES = 2**30
@@ -118,10 +118,14 @@ def _read(part: Path, columns: list[str]) -> dict[str, list[Any]]:
         )
         if unpacked > MAX_BYTES or file.metadata.num_rows > MAX_ROWS:
             raise FormatError(f"more than {MAX_BYTES} bytes or {MAX_ROWS} rows", source=str(part))
-        missing = sorted(set(columns) - set(file.schema_arrow.names))
+        there = set(file.schema_arrow.names)
+        missing = sorted(set(columns) - there - set(ABSENT))
         if missing:
             raise FormatError(f"no column {', '.join(missing)}", source=str(part))
-        found: dict[str, list[Any]] = file.read(columns=columns).cast(_part_schema(columns)).to_pydict()
+        stored = [name for name in columns if name in there]
+        found: dict[str, list[Any]] = file.read(columns=stored).cast(_part_schema(stored)).to_pydict()
+        absent = [name for name in columns if name not in there]
+        found |= {name: [ABSENT[name]] * file.metadata.num_rows for name in absent}
     except (arrow().ArrowException, OSError, ValueError) as error:
         if isinstance(error, FormatError):
             raise

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnnplan.costs.predict.design import Design
 from dnnplan.costs.predict.features import design_of
 from dnnplan.costs.predict.tables import FloatArray, Operators, TextArray
 from dnnplan.costs.runtime.kernels import (
-    BLOCK,
-    FILTER_SET,
+    BLOCKS_AT_ONCE,
     MODULES,
     ROW,
     TILE_COLUMNS,
@@ -44,11 +44,12 @@ def runtime_design(module: str, ops: Operators, inputs: tuple[str, ...] = ()) ->
         take few values, lines of their own.
     """
     columns = {name: values for name, values in ops.columns.items() if name not in SETTING or name in inputs}
-    work, group = WORK[module](columns, ops.kind)
+    known = columns | {"block": ops.columns["block"]}
+    work, group = WORK[module](known, ops.kind)
     features = {name: values for name, values in columns.items() if name not in inputs}
     features |= {f"log_{name}": np.log2(1 + columns[name]) for name in columns if name not in inputs}
     features |= {f"work_{name}": np.log2(1 + values) for name, values in work.items() if name != "one"}
-    features |= _fill(module, columns)
+    features |= _fill(module, known)
     features |= {f"is_{name}": (ops.kind == name).astype(float) for name in MODULES[module]}
     features |= {name: columns[name] for name in inputs}
     for name in inputs:
@@ -57,13 +58,13 @@ def runtime_design(module: str, ops: Operators, inputs: tuple[str, ...] = ()) ->
     return design_of(features, {"one": np.ones(len(ops)), **work}, group)
 
 
-SETTING = ("threads", "utilisation")
-"""Columns that are inputs of a model only where they are asked for."""
+SETTING = ("threads", "utilisation", "block")
+"""Columns that are inputs of a model only where they are asked for; `block` is one number on one processor."""
 FEW = 4
 """Values of an input that get a line each."""
 
 
-def _blocks(values: FloatArray, size: float) -> FloatArray:
+def _blocks(values: FloatArray, size: FloatArray | float) -> FloatArray:
     return np.ceil(values / size) * size
 
 
@@ -79,8 +80,8 @@ def _conv_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
     weights = c["filters"] * c["channels"] / c["group"] * c["kernel"] * c["kernel_width"] * FLOAT_BYTES
     depthwise = (c["group"] > 1) & (c["group"] == c["channels"]) & (c["group"] == c["filters"])
     pointwise = (c["kernel"] == 1) & (c["kernel_width"] == 1)
-    filters = np.where(depthwise, _blocks(c["filters"], BLOCK), c["filters"] / c["group"])
-    rest = np.where(depthwise, 0.0, filters % FILTER_SET)
+    filters = np.where(depthwise, _blocks(c["filters"], c["block"]), c["filters"] / c["group"])
+    rest = np.where(depthwise, 0.0, filters % (BLOCKS_AT_ONCE * c["block"]))
     share = np.where(depthwise, 0.0, rest / np.maximum(filters, 1))
     macs = c["macs"] * np.where(depthwise, filters / np.maximum(c["filters"], 1), 1.0)
     window = c["batch"] * c["rows"] * c["columns"] * c["kernel"] * c["kernel_width"]
@@ -100,7 +101,7 @@ def _conv_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
     group = np.select(
         [
             (c["blocked"] > 0) & depthwise,
-            (c["blocked"] > 0) & (c["plain_input"] > 0),
+            _reads_plain(c),
             (c["blocked"] > 0) & pointwise,
             c["blocked"] > 0,
             depthwise,
@@ -146,7 +147,7 @@ def _pool_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
         "outputs": c["elements_out"],
         **_traffic(c),
     }
-    return work, kind
+    return work, np.where(c["slow"] > 0, np.char.add("slow ", kind), kind)
 
 
 def _elementwise_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
@@ -177,7 +178,7 @@ def _move_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
         "stretches": c["elements_out"] / np.maximum(c["stretch"], 1),
         "pieces": c["pieces"],
         "far": far,
-        "padded": c["plane"] * _blocks(c["channels"], BLOCK),
+        "padded": c["plane"] * _blocks(c["channels"], c["block"]),
         **_traffic(c),
     }
     return work, np.where(np.isin(kind, VIEWS), "view", kind)
@@ -195,17 +196,25 @@ def _recurrent_work(c: Columns, kind: TextArray) -> tuple[Columns, TextArray]:
     return work, kind
 
 
+def _reads_plain(c: Columns) -> NDArray[np.bool_]:
+    """Blocked convolutions read plain maps where there are fewer channels than a block."""
+    return (c["blocked"] > 0) & (c["channels"] < c["block"])
+
+
 def _fill(module: str, c: Columns) -> Columns:
     """How sizes fill what inner kernels take at once."""
     if module == "conv":
         return {
-            "fill_channels": c["channels"] / np.maximum(_blocks(c["channels"], BLOCK), 1),
-            "fill_filters": c["filters"] / np.maximum(_blocks(c["filters"], FILTER_SET), 1),
+            "plain_input": _reads_plain(c).astype(float),
+            "fill_channels": c["channels"] / np.maximum(_blocks(c["channels"], c["block"]), 1),
+            "fill_filters": c["filters"] / np.maximum(_blocks(c["filters"], BLOCKS_AT_ONCE * c["block"]), 1),
             "fill_columns": c["columns"] / np.maximum(_blocks(c["columns"], ROW), 1),
             "intensity": np.log2(1 + c["macs"] / np.maximum(c["elements_in"] + c["elements_out"], 1)),
             "channels_of_group": c["channels"] / c["group"],
             "filters_of_group": c["filters"] / c["group"],
         }
+    if module == "recurrent":
+        return {"fill_hidden": c["hidden"] / np.maximum(_blocks(c["hidden"], TILE_COLUMNS), 1)}
     if module == "gemm":
         return {
             "fill_rows": c["m"] / np.maximum(_blocks(c["m"], TILE_ROWS), 1),

@@ -12,6 +12,7 @@ from dnnplan.costs.predict.files import load_model, save_model
 from dnnplan.costs.predict.records import composition_from, composition_record
 from dnnplan.costs.runtime.kernels import MODULES
 from dnnplan.costs.runtime.predictor import About, Fallback, RuntimePredictor
+from dnnplan.costs.runtime.processor import BLOCK
 from dnnplan.instances.atomic import write_text
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.files import read_bytes
@@ -41,6 +42,7 @@ class AboutRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     utilisation: Annotated[float, Meta(ge=0, le=1)]
     kernels: Annotated[int, Meta(ge=0)]
     networks: Annotated[int, Meta(ge=0)]
+    block: Annotated[int, Meta(ge=1, le=64)] = BLOCK
 
 
 class PredictorRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dnnplan.costs.runtime.processor import BLOCK
+
 Shape = Sequence[int]
 Columns = dict[str, float]
 
@@ -48,20 +50,25 @@ MODULES: dict[str, tuple[str, ...]] = {
 MODULE_OF = {operator: module for module, operators in MODULES.items() for operator in operators}
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Dropout")
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-BLOCK = 8
-"""Channels of a block on processors with AVX2; with AVX-512 they are 16, which is a multiple."""
-FILTER_SET, ROW = 4 * BLOCK, 6
-"""Filters and output columns that the inner kernel of a blocked convolution takes at once."""
+BLOCKS_AT_ONCE, ROW = 4, 6
+"""Blocks of filters and output columns that the inner kernel of a blocked convolution takes at once."""
+SLOW_AVERAGE = 19
+"""Version of the operator set from which averages over windows of plain maps run on a generic kernel."""
 TILE_ROWS, TILE_COLUMNS = 6, 16
 """Rows and columns of a tile of a matrix product."""
 
 
 def kernel_columns(
-    operator: str, inputs: Sequence[Shape], outputs: Sequence[Shape], attributes: Mapping[str, Any]
+    operator: str,
+    inputs: Sequence[Shape],
+    outputs: Sequence[Shape],
+    attributes: Mapping[str, Any],
+    block: int = BLOCK,
 ) -> Columns:
     """Numbers of one kernel by name; which ones depends on the module.
 
-    Every module has `elements_in`, `elements_more` (of the inputs after the first), `elements_out` and `batch`.
+    Every module has `elements_in`, `elements_more` (of the inputs after the first), `elements_out`, `batch` and
+    `block`, the channels of a block on the processor.
     """
     module = MODULE_OF[operator]
     first = inputs[0] if inputs else ()
@@ -71,6 +78,7 @@ def kernel_columns(
         "elements_more": float(sum(math.prod(shape) for shape in inputs[1:])),
         "elements_out": float(sum(math.prod(shape) for shape in outputs)),
         "batch": float(first[0]) if first else 1.0,
+        "block": float(block),
     }
     return found | READERS[module](operator, inputs, first, out, attributes)
 
@@ -110,8 +118,6 @@ def _conv(
         "macs": macs,
         "edge": edge / max(columns, 1),
         "blocked": float(blocked),
-        # Blocked convolutions read plain maps where there are fewer channels than a block.
-        "plain_input": float(blocked and channels < BLOCK),
         "has_sum": float(any(len(shape) == 4 and tuple(shape) == tuple(out) for shape in inputs[2:])),
         "activation": float(bool(more.get("activation"))),
         "costly_activation": float(more.get("activation") not in (None, "", "Relu", "Clip", "LeakyRelu")),
@@ -166,6 +172,8 @@ def _pool(
         "kernel": float(kernel[0]),
         "stride": float((more.get("strides") or (1,))[0]),
         "padded": float(any(more.get("pads") or ())),
+        # From version 19 of the operator set on, averages of plain maps have a slower kernel.
+        "slow": float(operator == "AveragePool" and int(more.get("opset", 0)) >= SLOW_AVERAGE),
         "macs": batch * channels * rows * columns * math.prod(kernel),
         "blocked": float(operator.startswith("nchwc.")),
     }

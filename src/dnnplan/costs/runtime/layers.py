@@ -3,7 +3,8 @@
 A model that was read from an ONNX file says of each layer its operator, shapes and what is fused into it. The runtime
 blocks channels of convolutions and pooling, folds normalisation, scales and shifts by channel into them, takes a sum
 and some functions into the convolution before them, and reorders numbers where blocked and plain layers meet. The rules
-here are those of versions 1.2x on processors with AVX2; tests compare them with the optimised graphs of real networks.
+here are those of versions 1.2x and 1.3x on processors with AVX2 or AVX-512; tests compare them with the optimised
+graphs of real networks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnnplan.costs.runtime.kernels import BLOCK
+from dnnplan.costs.runtime.processor import BLOCK
 from dnnplan.costs.runtime.tables import Kernel
 from dnnplan.instances import Layer, Model
 
@@ -54,7 +55,7 @@ class LayerKernels:
     blocked: bool = False
 
 
-def model_kernels(model: Model, batch: int = 1) -> list[LayerKernels]:
+def model_kernels(model: Model, batch: int = 1, block: int = BLOCK) -> list[LayerKernels]:
     """The kernels of every layer of a model, in its order.
 
     Parameters
@@ -63,8 +64,10 @@ def model_kernels(model: Model, batch: int = 1) -> list[LayerKernels]:
         Layers with `input_shapes` and `output_shapes` among their attributes, as the ONNX reader writes them.
     batch
         Samples that run together; shapes are those of one.
+    block
+        Channels of a block on the processor.
     """
-    graph = _Graph(model)
+    graph = _Graph(model, block)
     found: dict[str, LayerKernels] = {}
     for layer in model.layers:
         found[layer.name] = _layer(layer, batch, graph, found)
@@ -75,7 +78,8 @@ def model_kernels(model: Model, batch: int = 1) -> list[LayerKernels]:
 class _Graph:
     """Who reads what."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, block: int) -> None:
+        self.block = block
         names = [layer.name for layer in model.layers]
         self.sources: dict[str, list[str | None]] = {name: [] for name in names}
         self.readers: dict[str, list[str]] = {name: [] for name in names}
@@ -101,11 +105,12 @@ def _layer(layer: Layer, batch: int, graph: _Graph, before: dict[str, LayerKerne
     plain = any(not source.blocked for source in sources) or len(sources) < len(graph.sources[layer.name])
     if layer.op in JOINS and _joined(layer, inputs, tail, graph, before):
         return LayerKernels([_elementwise(op, outputs[0]) for op in _parts(tail)], outputs[0], blocked=True)
-    main, rest = _main(layer, inputs, outputs, tail, alone=len(graph.sources[layer.name]) == 1, plain=plain)
+    alone = len(graph.sources[layer.name]) == 1
+    main, rest = _main(layer, inputs, outputs, tail, graph.block, alone=alone, plain=plain)
     kernels = [*main, *(_elementwise(op, outputs[0]) for op in _parts(rest))]
     operators = [kernel.operator for kernel in kernels]
     keeps = all(name.startswith("nchwc.") or name in ANY_LAYOUT for name in operators)
-    aligned = layer.op != "Concat" or all(len(s) == 4 and s[1] % BLOCK == 0 for s in inputs)
+    aligned = layer.op != "Concat" or all(len(s) == 4 and s[1] % graph.block == 0 for s in inputs)
     shifted = layer.op == "BatchNormalization" and "Add" in operators
     starts = operators[0].startswith("nchwc.") or not plain
     return LayerKernels(kernels, outputs[0], blocked=keeps and starts and aligned and not shifted)
@@ -166,6 +171,7 @@ def _main(
     inputs: list[list[int]],
     outputs: list[list[int]],
     tail: list[str],
+    block: int,
     *,
     alone: bool,
     plain: bool,
@@ -173,8 +179,8 @@ def _main(
     """The kernels of the main operator, and what of the tail stays outside of them."""
     found: dict[str, Any] = dict(layer.attributes)
     if layer.op == "Conv":
-        return _conv(found, inputs, outputs, tail, alone=alone)
-    if layer.op == "BatchNormalization" and len(inputs[0]) == 4 and inputs[0][1] % BLOCK == 0:
+        return _conv(found, inputs, outputs, tail, block, alone=alone)
+    if layer.op == "BatchNormalization" and len(inputs[0]) == 4 and inputs[0][1] % block == 0:
         return _normalisation(inputs[0], tail)
     attributes: dict[str, Any] = {key: found[key] for key in KEPT if key in found}
     if layer.op in RECURRENT:
@@ -188,7 +194,7 @@ def _main(
             "strides": found.get("strides", [1, 1]),
             "pads": found.get("pads", [0] * 4),
         }
-        even = len(inputs[0]) == 4 and inputs[0][1] % BLOCK == 0
+        even = len(inputs[0]) == 4 and inputs[0][1] % block == 0
         if even and not layer.op.startswith("Lp") and not (plain and layer.op.startswith("Global")):
             name = f"nchwc.{layer.op}"
     return [Kernel(part, inputs, outputs, attributes) for part in PARTS.get(name, (name,))], tail
@@ -199,6 +205,7 @@ def _conv(
     inputs: list[list[int]],
     outputs: list[list[int]],
     tail: list[str],
+    block: int,
     *,
     alone: bool,
 ) -> tuple[list[Kernel], list[str]]:
@@ -211,7 +218,8 @@ def _conv(
         "dilations": found.get("dilations", [1, 1]),
         "group": group,
     }
-    blocked = len(weight) == 4 and len(inputs[0]) == 4 and is_blocked(inputs[0][1], int(weight[0]), group)
+    maps = len(weight) == 4 and len(inputs[0]) == 4
+    blocked = maps and is_blocked(inputs[0][1], int(weight[0]), group, block)
     operands = [inputs[0], *([weight, [weight[0]]] if weight else [])]
     rest = list(tail)
     while alone and rest and rest[0] in SCALES:
@@ -290,7 +298,7 @@ def _reorder(model: Model, graph: _Graph, found: dict[str, LayerKernels]) -> Non
             continue
         first = own.kernels[0]
         sources = graph.sources[layer.name]
-        takes = first.operator.startswith("nchwc.") and first.inputs[0][1] >= BLOCK
+        takes = first.operator.startswith("nchwc.") and first.inputs[0][1] >= graph.block
         for source in sources if takes else ():
             if (source is None or not found[source].blocked) and source not in brought:
                 brought.add(source)

@@ -19,6 +19,7 @@ from dnnplan.costs.predict.tables import FloatArray, Operators
 from dnnplan.costs.runtime.design import runtime_design
 from dnnplan.costs.runtime.kernels import MODULE_OF
 from dnnplan.costs.runtime.layers import model_kernels
+from dnnplan.costs.runtime.processor import BLOCK
 from dnnplan.costs.runtime.tables import Kernel, columns_of
 from dnnplan.instances import Model
 from dnnplan.instances.errors import InputError
@@ -52,7 +53,7 @@ def _elements(shapes: list[list[int]]) -> float:
 
 @dataclass(frozen=True)
 class About:
-    """What a predictor was trained on: processor, runtime, threads, load, and how much of it."""
+    """What a predictor was trained on: processor, runtime, threads, load, how much of it, and channels of a block."""
 
     device: str = ""
     runtime: str = ""
@@ -60,6 +61,7 @@ class About:
     utilisation: float = 0.0
     kernels: int = 0
     networks: int = 0
+    block: int = BLOCK
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class RuntimePredictor:
                     for at in rows.tolist()
                 }
                 continue
-            design = runtime_design(str(name), as_operators(group))
+            design = runtime_design(str(name), as_operators(group, self.about.block))
             seconds[rows] = self.models[name].predict(design) * self.scale.get(name, 1.0)
             spread[rows] = self.spread[name]
             outside = self.models[name].out_of_range(design)
@@ -184,7 +186,7 @@ class RuntimePredictor:
         )
 
     def _layers(self, model: Model, batch: int) -> tuple[FloatArray, FloatArray, list[tuple[str, str]]]:
-        made = model_kernels(model, batch)
+        made = model_kernels(model, batch, self.about.block)
         kernels = [kernel for layer in made for kernel in layer.kernels or ()]
         owner = [i for i, layer in enumerate(made) for _ in layer.kernels or ()]
         count, names = len(model.layers), [layer.name for layer in model.layers]
@@ -216,8 +218,8 @@ class RuntimePredictor:
         return module if module in self.models else UNKNOWN
 
 
-def as_operators(kernels: Sequence[Kernel]) -> Operators:
+def as_operators(kernels: Sequence[Kernel], block: int = BLOCK) -> Operators:
     """Kernels of one module that have not been measured."""
     names = np.array([kernel.operator for kernel in kernels], dtype=str)
     empty = np.full(len(kernels), "")
-    return Operators(empty, names, empty, columns_of(kernels), np.ones(len(kernels)))
+    return Operators(empty, names, empty, columns_of(kernels, block), np.ones(len(kernels)))

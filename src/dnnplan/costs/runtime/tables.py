@@ -12,6 +12,7 @@ import numpy as np
 
 from dnnplan.costs.predict.tables import EndToEnd, FloatArray, Operators, TextArray
 from dnnplan.costs.runtime.kernels import MODULE_OF, MODULES, Columns, kernel_columns
+from dnnplan.costs.runtime.processor import BLOCK
 from dnnplan.instances.errors import FormatError, InputError
 
 INPUTS = ("threads", "batch", "utilisation")
@@ -116,7 +117,7 @@ def profiled(columns: Mapping[str, list[Any]], statistic: str = "seconds", **onl
 
 def _one_machine(columns: Mapping[str, list[Any]], rows: list[int]) -> None:
     """What is learned together was measured on one processor, by one version of the runtime."""
-    for name in ("device", "runtime"):
+    for name in ("device", "runtime", "block"):
         found = sorted({str(columns[name][at]) for at in rows})
         if len(found) > 1:
             raise InputError(f"measurements of {' and '.join(found[:3])}: expected those of one {name}")
@@ -128,6 +129,7 @@ def _floats(values: list[Any], rows: list[int]) -> FloatArray:
 
 def _operators(columns: Mapping[str, list[Any]], rows: list[int], statistic: str) -> Operators:
     found = columns_of([_kernel(columns, at) for at in rows])
+    found["block"] = _floats(columns["block"], rows)
     # The batch of the setting: kernels have their own from their shapes.
     found |= {name: _floats(columns[name], rows) for name in INPUTS if name != "batch"}
     seconds = _floats(columns[statistic], rows)
@@ -143,9 +145,11 @@ def _operators(columns: Mapping[str, list[Any]], rows: list[int], statistic: str
     )
 
 
-def columns_of(kernels: Iterable[Kernel]) -> dict[str, FloatArray]:
-    """The columns of kernels of one module, (n,) each."""
-    found: list[Columns] = [kernel_columns(k.operator, k.inputs, k.outputs, k.attributes) for k in kernels]
+def columns_of(kernels: Iterable[Kernel], block: int = BLOCK) -> dict[str, FloatArray]:
+    """The columns of kernels of one module on a processor with such blocks, (n,) each."""
+    found: list[Columns] = [
+        kernel_columns(k.operator, k.inputs, k.outputs, k.attributes, block) for k in kernels
+    ]
     return {name: np.array([row[name] for row in found]) for name in found[0]}
 
 

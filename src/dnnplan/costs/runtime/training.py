@@ -123,6 +123,7 @@ def train(
         utilisation,
         sum(len(ops) for ops in table.modules.values()),
         len(names),
+        int(columns["block"][at]),
     )
     predictor = RuntimePredictor(models, spread, _composition(table, held, seed), fit_fallback(table), about)
     return Training(predictor, table, held)
