@@ -7,6 +7,7 @@
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make bench-costs, make report-costs                          all suites of latency models
+#   make bench-serving, make report-serving                      the suite of serving
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -22,7 +23,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs clean
+	bench-costs report-costs bench-serving report-serving clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -88,6 +89,12 @@ bench-costs: $(VENV)/.demo
 report-costs: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(COSTS:%=benchmarks/results/%.sqlite) \
 		--output benchmarks/results/predictors.md
+
+bench-serving: $(VENV)/.demo
+	$(BIN)/dnnplan bench serving --store benchmarks/results/serving.sqlite
+
+report-serving: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report benchmarks/results/serving.sqlite --output benchmarks/results/serving.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

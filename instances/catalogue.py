@@ -15,6 +15,7 @@ from dnnplan.instances.instance import Instance
 from dnnplan.instances.model import Layer, Model, Tensor
 from dnnplan.instances.platform import Device, Execution, Link, Memory, Platform
 from dnnplan.instances.sections import Costs
+from dnnplan.instances.serving.bundled import BUNDLED, serving_instance
 
 __all__ = [
     "CatalogueRow",
@@ -146,7 +147,15 @@ def _entries() -> dict[str, _Entry]:
     for label, note, ratio, options in VARIANTS:
         entries |= _generated("layered", 50, 4, ratio, label=label, note=note, **options)
     entries |= _multi((20, 20, 20), 4, 0.0) | _multi((50, 50, 50, 50), 8, 0.0) | _multi((20, 20, 20), 4, 5.0)
-    return entries | _real() | _h2h() | _rates()
+    return entries | _real() | _h2h() | _rates() | _serving()
+
+
+def _serving() -> dict[str, _Entry]:
+    """Entries of serving."""
+    return {
+        name: _Entry(row.what, row.layers, row.devices, partial(serving_instance, name), True)
+        for name, row in BUNDLED.items()
+    }
 
 
 def _h2h() -> dict[str, _Entry]:

@@ -104,7 +104,24 @@ def _costs(costs: Costs, name: str, names: tuple[str, ...]) -> Costs:
         }
         for model, tensors in costs.transfer.items()
     }
-    return replace(costs, latency=rows(costs.latency), energy=rows(costs.energy), transfer=transfer)
+    return replace(
+        costs,
+        latency=rows(costs.latency),
+        energy=rows(costs.energy),
+        transfer=transfer,
+        batch_latency=_stages(costs.batch_latency, name, names),
+        batch_energy=_stages(costs.batch_energy, name, names),
+        stage_switch=_stages(costs.stage_switch, name, names),
+    )
+
+
+def _stages(table: Mapping[str, V], name: str, names: tuple[str, ...]) -> dict[str, V]:
+    """A table by stage with ``stage@device`` for every copy; an entry that names a copy wins."""
+    whole = {key: row for key, row in table.items() if key.endswith(f"@{name}")}
+    if not whole:
+        return dict(table)
+    copied = {f"{key.removesuffix(name)}{copy}": row for key, row in whole.items() for copy in names}
+    return copied | {key: row for key, row in table.items() if key not in whole}
 
 
 def _by_source(

@@ -14,7 +14,7 @@ from dnnplan.instances.platform import Platform
 from dnnplan.instances.sections import Costs, Limits, Ordering, Sharing, Workload
 from dnnplan.instances.task import Precedence, Task
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 
 
 class Instance(Record, kw_only=True, dict=True):

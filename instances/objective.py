@@ -24,6 +24,8 @@ OBJECTIVES = (
     "switching",
     "loss",
     "affinity",
+    "mean_latency",
+    "late",
 )
 """The names that an objective is made of."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from dnnplan.instances.fields import (
     Extensions,
@@ -68,6 +68,9 @@ class Device(Record, kw_only=True):
         The operators it can run; None: all of them.
     slots
         How many calls it runs at the same time.
+    analytic
+        An analytic model of it, as `dnnplan.costs.analytic.model_from` reads it: what serving takes where there
+        is no table; None: none.
     """
 
     name: Name
@@ -82,6 +85,7 @@ class Device(Record, kw_only=True):
     modes: tuple[Mode, ...] = ()
     operators: tuple[str, ...] | None = None
     slots: PositiveCount | Literal["unlimited"] = 1
+    analytic: dict[str, Any] | None = None
 
 
 class Link(Record, kw_only=True):

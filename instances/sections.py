@@ -161,14 +161,19 @@ class Costs(Record, kw_only=True):
         in that row can run it.
     transfer
         Seconds: ``[model][tensor][from][to]``, ends being devices or the host.
-    batch_latency
-        Seconds: ``[stage][batch]``.
+    batch_latency, batch_energy
+        Seconds and joules: ``[stage][batch]`` of a batch that runs a stage. A stage is named ``stage``,
+        ``model/stage``, or either with ``@device``; the most specific name wins.
+    stage_switch
+        Seconds that a batch takes longer for each of its samples that comes back from memory: ``[stage]``.
     """
 
     latency: dict[Name, dict[LongName, dict[Name, NonNegative]]] = {}
     energy: dict[Name, dict[LongName, dict[Name, NonNegative]]] = {}
     transfer: dict[Name, dict[LongName, dict[Name, dict[Name, NonNegative]]]] = {}
     batch_latency: dict[str, dict[str, NonNegative]] = {}
+    batch_energy: dict[str, dict[str, NonNegative]] = {}
+    stage_switch: dict[str, NonNegative] = {}
 
 
 class Arrivals(Record, kw_only=True):
@@ -176,6 +181,13 @@ class Arrivals(Record, kw_only=True):
 
     `times` in seconds for a trace; `rate` in samples per second; `cv` is the coefficient of variation of a
     gamma process; `rates` and `dwell` are the states of a Markov-modulated Poisson process.
+
+    Parameters
+    ----------
+    exits
+        Where each sample of a trace leaves: the name of an exit; empty: at the end.
+    confidences
+        Instead: how sure each sample of a trace is at each exit before the last, in order.
     """
 
     kind: Literal["trace", "poisson", "gamma", "mmpp", "periodic"] = "poisson"
@@ -185,10 +197,20 @@ class Arrivals(Record, kw_only=True):
     times: tuple[NonNegative, ...] = ()
     rates: tuple[NonNegative, ...] = ()
     dwell: tuple[Positive, ...] = ()
+    exits: tuple[str, ...] = ()
+    confidences: tuple[tuple[Number, ...], ...] = ()
 
 
 class Stream(Record, kw_only=True):
-    """One source of samples for one task, with its service-level objective in seconds."""
+    """One source of samples for one task, with its service-level objective in seconds.
+
+    Parameters
+    ----------
+    exits
+        Probability to leave at each exit; the rest leaves at the end.
+    thresholds
+        Confidence from which a sample leaves at an exit; without one none leaves there.
+    """
 
     name: Name
     task: Name
@@ -196,14 +218,23 @@ class Stream(Record, kw_only=True):
     slo: Positive | None = None
     weight: NonNegative = 1
     exits: dict[str, Fraction] = {}
+    thresholds: dict[str, Number] = {}
 
 
 class Workload(Record, kw_only=True):
-    """The samples that serving has to serve."""
+    """The samples that serving has to serve.
+
+    Parameters
+    ----------
+    parking
+        What it costs to continue with samples after other batches: nothing (``free``), or the time in which
+        what they have computed comes back from ``memory``.
+    """
 
     streams: tuple[Stream, ...] = ()
     horizon: Positive | None = None
     max_batch: PositiveCount | None = None
+    parking: Literal["free", "memory"] = "free"
 
 
 class Limits(Record, kw_only=True):

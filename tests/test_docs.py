@@ -88,7 +88,7 @@ def test_the_readme_has_an_example_of_at_most_15_lines() -> None:
 MODULES = sorted(
     ".".join(("dnnplan", *path.relative_to(base).with_suffix("").parts)).removesuffix(".__init__")
     for base, top in (
-        (ROOT / "src" / "dnnplan", ("cli", "costs", "reports")),
+        (ROOT / "src" / "dnnplan", ("cli", "costs", "reports", "serving")),
         (ROOT, ("formulations", "instances", "solvers")),
     )
     for folder in top

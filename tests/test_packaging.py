@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "src" / "dnnplan"
 ROOMS = ("formulations", "instances", "solvers")
 """Rooms at the top level, linked into the package."""
-BARE = {*ROOMS, "costs", "reports", "cli"}
+BARE = {*ROOMS, "costs", "reports", "serving", "cli"}
 """Names that exist only inside the package."""
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 

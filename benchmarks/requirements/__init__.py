@@ -36,6 +36,7 @@ JUDGES: dict[str, str] = {
     "tasks": "benchmarks.requirements.tasks",
     "predictors": "benchmarks.requirements.predictors",
     "this-machine": "benchmarks.requirements.predictors",
+    "serving": "benchmarks.requirements.serving",
 }
 
 

@@ -33,6 +33,7 @@ SUITES: dict[str, str] = {
     "tasks": "benchmarks.suites.tasks",
     "predictors": "benchmarks.suites.predictors",
     "this-machine": "benchmarks.suites.this_machine",
+    "serving": "benchmarks.suites.serving",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
     "limits": "benchmarks.suites.limits",

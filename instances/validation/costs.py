@@ -23,12 +23,17 @@ def cost_problems(instance: Instance, names: Names, report: Report) -> None:
         if check_known(model, names.models, "model", here, report):
             known = {tensor.name for tensor in names.models[model].tensors}
             _transfer_table(tensors, known, names.ends, here, report)
-    for stage, sizes in instance.costs.batch_latency.items():
-        for size in sizes:
-            if not (size.isascii() and size.isdecimal() and int(size) > 0 and str(int(size)) == size):
-                here = at(at("costs.batch_latency", stage), size)
-                report.add(here, f"key {show(size)}, expected a batch size (a positive integer)")
+    _batch_table(instance.costs.batch_latency, "costs.batch_latency", report)
+    _batch_table(instance.costs.batch_energy, "costs.batch_energy", report)
     _missing_costs(instance, report)
+
+
+def _batch_table(stages: dict[str, dict[str, float]], path: str, report: Report) -> None:
+    for stage, sizes in stages.items():
+        for size in sizes:
+            if not (size.isascii() and size.isdecimal() and len(size) < 10 and str(int(size)) == size != "0"):
+                here = at(at(path, stage), size)
+                report.add(here, f"key {show(size)}, expected a batch size (a positive integer)")
 
 
 def _layer_table(
@@ -65,11 +70,11 @@ def _transfer_table(
 
 
 def _missing_costs(instance: Instance, report: Report) -> None:
-    """A device without any peak rate computes only what the latency table has a row for."""
-    if instance.platform is None:
+    """A device without any peak rate computes only what a table has a row for, or an analytic model knows."""
+    if instance.platform is None or instance.costs.batch_latency:
         return
     for index, device in enumerate(instance.platform.devices):
-        if device.peak_flops:
+        if device.peak_flops or device.analytic is not None:
             continue
         for model in instance.models:
             rows = instance.costs.latency.get(model.name, {})

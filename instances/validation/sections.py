@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from dnnplan.instances.exits import stage_names
 from dnnplan.instances.instance import Instance
-from dnnplan.instances.sections import Arrivals, Workload
+from dnnplan.instances.model import Model
+from dnnplan.instances.sections import Arrivals, Stream, Workload
 from dnnplan.instances.validation.cycles import report_cycle
 from dnnplan.instances.validation.models import block_problems
 from dnnplan.instances.validation.names import Names, check_known, check_unique
 from dnnplan.instances.wording import Report, at, show
 
 _ROUNDING = 1e-9
+_BEFORE_SERVING = ("1.0", "1.1")
+"""No solver of these versions read streams: files may name exits of networks that have none."""
 
 
 def task_problems(instance: Instance, names: Names, report: Report) -> None:
@@ -47,13 +53,53 @@ def workload_problems(workload: Workload, instance: Instance, names: Names, repo
         here = at("workload.streams", index)
         if check_known(stream.task, model_of, "task", at(here, "task"), report):
             model = names.models.get(model_of[stream.task])
-            exits = {layer.exit for layer in model.layers if layer.exit is not None} if model else set()
-            for name in stream.exits if exits else ():
-                check_known(name, exits, "exit of its model", at(at(here, "exits"), name), report)
+            if model is not None:
+                _exit_problems(stream, model, instance.format_version, here, report)
         total = sum(stream.exits.values())
         if total > 1 + _ROUNDING:
             report.add(at(here, "exits"), f"probabilities add up to {total:g}, expected at most 1")
         _arrival_problems(stream.arrivals, at(here, "arrivals"), report)
+        _sample_problems(stream, here, report)
+
+
+def _exit_problems(stream: Stream, model: Model, version: str, path: str, report: Report) -> None:
+    """Names of exits: the stages of the model."""
+    stages = stage_names(model)
+    if version not in _BEFORE_SERVING or any(layer.exit is not None for layer in model.layers):
+        for name in stream.exits:
+            check_known(name, stages, "exit of its model", at(at(path, "exits"), name), report)
+    for name in stream.thresholds:
+        early = at(at(path, "thresholds"), name)
+        check_known(name, stages[:-1], "exit of its model before the last", early, report)
+    here = at(path, "arrivals")
+    wrong = {name for name in stream.arrivals.exits if name and name not in stages}
+    for name in sorted(wrong):
+        position = stream.arrivals.exits.index(name)
+        check_known(name, stages, "exit of its model", at(at(here, "exits"), position), report)
+    width = len(stages) - 1
+    for position, row in enumerate(stream.arrivals.confidences):
+        if len(row) != width:
+            what = f"{len(row)} numbers, expected {width}, one for each exit of its model before the last"
+            report.add(at(at(here, "confidences"), position), what)
+
+
+def _sample_problems(stream: Stream, path: str, report: Report) -> None:
+    """What a trace says of each of its samples."""
+    arrivals, here = stream.arrivals, at(path, "arrivals")
+    for field in ("exits", "confidences"):
+        count = len(getattr(arrivals, field))
+        if count and arrivals.kind != "trace":
+            report.add(at(here, field), f"given for {arrivals.kind} arrivals, expected them for a trace only")
+        elif count and count != len(arrivals.times):
+            report.add(
+                at(here, field), f"{count} of {len(arrivals.times)} samples, expected one for each time"
+            )
+    if arrivals.exits and arrivals.confidences:
+        report.add(at(here, "confidences"), "given beside `exits`, expected one of the two")
+    if arrivals.confidences and not stream.thresholds:
+        report.add(
+            at(path, "thresholds"), "missing, expected the confidence from which samples leave at exits"
+        )
 
 
 def _arrival_problems(arrivals: Arrivals, path: str, report: Report) -> None:
@@ -65,8 +111,13 @@ def _arrival_problems(arrivals: Arrivals, path: str, report: Report) -> None:
     if kind == "trace":
         if not arrivals.times:
             report.add(at(path, "times"), "missing, expected the times of the trace in seconds")
-        if any(later < earlier for earlier, later in zip(arrivals.times, arrivals.times[1:], strict=False)):
-            report.add(at(path, "times"), "not in order, expected times that do not decrease")
+        for position, (earlier, later) in enumerate(pairwise(arrivals.times), start=1):
+            if later < earlier:
+                what = f"{later:g} after {earlier:g}, expected times that do not decrease"
+                report.add(at(at(path, "times"), position), f"not in order: {what}")
+                break
     if kind == "mmpp" and (not arrivals.rates or len(arrivals.rates) != len(arrivals.dwell)):
         sizes = f"{len(arrivals.rates)} rates and {len(arrivals.dwell)} dwell times"
         report.add(path, f"{sizes}, expected one of each for every state")
+    elif kind == "mmpp" and not any(arrivals.rates):
+        report.add(at(path, "rates"), "0 in every state, expected samples in one of them at least")

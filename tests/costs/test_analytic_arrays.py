@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,14 @@ import pytest
 
 from dnnplan.costs.analytic import (
     SystolicArray,
-    Work,
     composed,
     work_of,
     work_of_gemms,
 )
-from dnnplan.instances import Layer, Model
+from dnnplan.instances import Model
 from tests.support.data import data_folder, needs_data
-from tests.support.layers import conv, layer
+from tests.support.layers import layer
+from tests.support.scalesim import SCALESIM, scalesim_rows, topology
 
 ONE = work_of_gemms(100, 64, 40)
 """One product: 100 x 64 by 64 x 40."""
@@ -73,43 +72,13 @@ def test_a_composed_array_takes_the_best_shape() -> None:
     assert array.choice(dense, [1, 16, 32, 64]).tolist() == [[0, 0, 1, 1]]
 
 
-SCALESIM = data_folder() / "scalesim"
-
-
-def scalesim_rows(name: str) -> list[dict[str, str]]:
-    with (SCALESIM / name).open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file, skipinitialspace=True) if any(row.values())]
-
-
-def topology(network: str) -> Work:
-    """The layers of a topology; SCALE-Sim rounds the output grid up, which is padding at its end."""
-    layers = []
-    for row in scalesim_rows(f"topologies_clean/{network}.csv"):
-        height, width, rows, columns, channels, filters, stride = (int(row[c]) for c in list(row)[1:8])
-        grid = [-(-(size - k + stride) // stride) for size, k in ((height, rows), (width, columns))]
-        around = [
-            (g - 1) * stride + k - s for g, k, s in zip(grid, (rows, columns), (height, width), strict=True)
-        ]
-        shape = conv(
-            row["Layer name"],
-            input_shapes=[[1, channels, height, width]],
-            kernel=[rows, columns],
-            strides=[stride, stride],
-            pads=[0, 0, *around],
-            weight_shape=[filters, channels, rows, columns],
-        )
-        flops = 2 * math.prod(grid) * rows * columns * channels * filters
-        layers.append(Layer(name=shape.name, op="Conv", flops=flops, attributes=shape.attributes))
-    return work_of(Model(name=network, layers=tuple(layers)))
-
-
 @needs_data("scalesim")
 @pytest.mark.parametrize("network", ["alexnet", "mobilenet", "Resnet50"])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 def test_cycles_are_those_of_scalesim(network: str, dataflow: Any) -> None:
     rows = scalesim_rows("scalesim_compute_cycles_32x32.csv")
     rows = [row for row in rows if (row["network"], row["dataflow"]) == (network, dataflow)]
-    work = topology(network)
+    work = work_of(topology(network))
     assert len(rows) == len(work)
     for column, found in (
         ("M_ofmap_px", work.m),
@@ -148,14 +117,14 @@ def test_all_rows_of_scalesim_are_compared() -> None:
     assert sum(bool(row["scalesim_cycles"]) for row in rows) == 202
     folder = SCALESIM / "topologies_clean"
     for path in sorted(folder.glob("*.csv")):
-        work = topology(path.stem)
+        work = work_of(topology(path.stem))
         assert work.is_product.all(), path.stem
         assert len(work) == len(scalesim_rows(f"topologies_clean/{path.name}"))
 
 
 @needs_data("scalesim")
 def test_depthwise_layers_of_mobilenet_use_one_column() -> None:
-    work = topology("mobilenet")
+    work = work_of(topology("mobilenet"))
     depthwise = work.n == 1
     assert depthwise.sum() == 13
     assert (SystolicArray(32, 32, "os").mapping_efficiency(work)[depthwise] <= 1 / 32).all()
@@ -168,7 +137,7 @@ def test_depthwise_layers_of_mobilenet_use_one_column() -> None:
     [("derived_resnet50_batch_cycles.csv", "os"), ("derived_resnet50_batch_cycles_ws.csv", "ws")],
 )
 def test_batches_of_resnet_50(file: str, dataflow: Any) -> None:
-    work = topology("Resnet50")
+    work = work_of(topology("Resnet50"))
     with (data_folder() / "fluid" / file).open(encoding="utf-8", newline="") as opened:
         rows = list(csv.reader(opened))
     assert len(rows) > 10

@@ -62,6 +62,7 @@ GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_HASHES = {
     "v1.0": "6c306dc0d4ccc1060363f336e13c3bfd2def2e976f842d86fbc415c4b0154e49",
     "v1.1": "0b847a19541c57fcddedf53cc16f61d113ac655f5789865f486ba0c82a88a0e2",
+    "v1.2": "242b9fff0f6712e84fd32887dd61ce4bc817c00ab6ed0358ff72b4912b9a6188",
 }
 SMALL = Instance(
     models=(

@@ -172,7 +172,7 @@ MEANING = [
         {"objective": "latncy"},
         'objective: objective "latncy": unknown name "latncy", did you mean "latency"?',
     ),
-    ({"format_version": "3.0"}, 'format_version: "3.0", expected "1.1"'),
+    ({"format_version": "3.0"}, 'format_version: "3.0", expected "1.2"'),
     (
         {"models": [BASE["models"][0], BASE["models"][0]]},
         'models[1].name: "net" is already the name of model 0, expected unique names',
@@ -434,7 +434,7 @@ MEANING = [
                 "streams": [{"name": "s", "task": "t0", "arrivals": {"kind": "trace", "times": [2, 1]}}]
             }
         },
-        "workload.streams[0].arrivals.times: not in order, expected times that do not decrease",
+        "workload.streams[0].arrivals.times[1]: not in order: 1 after 2, expected times that do not decrease",
     ),
     (
         {"workload": {"streams": [{"name": "s", "task": "t0", "arrivals": {"kind": "mmpp", "rates": [1]}}]}},

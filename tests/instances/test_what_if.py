@@ -178,6 +178,24 @@ def test_devices_taken_apart_mean_the_same(places: tuple[str, str], tables: bool
     assert evaluate(after, plan).cost == evaluate(instance, plan).cost
 
 
+def test_tables_of_stages_follow_the_copies() -> None:
+    rows = {
+        "final": {"1": 1.0},
+        "final@npu": {"1": 2.0},
+        "m/final@npu.1": {"1": 3.0},
+        "final@npu.1": {"1": 4.0},
+    }
+    instance = replace(pair(), costs=Costs(batch_latency=rows, stage_switch={"final@npu": 5.0}))
+    after = split_copies(instance, "npu").costs
+    assert after.batch_latency == {
+        "final": {"1": 1.0},
+        "final@npu.0": {"1": 2.0},
+        "final@npu.1": {"1": 4.0},
+        "m/final@npu.1": {"1": 3.0},
+    }
+    assert after.stage_switch == {"final@npu.0": 5.0, "final@npu.1": 5.0}
+
+
 def test_rows_without_the_name_behind_a_star_are_passed_over(hand: Instance) -> None:
     layers = [layer.name for layer in hand.models[0].layers]
     first, second = layers[:2]

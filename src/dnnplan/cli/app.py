@@ -20,6 +20,7 @@ from dnnplan.cli import (
     profile,
     rates,
     show,
+    simulate,
     solve,
     tasks,
     train,
@@ -76,6 +77,7 @@ app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
+app.command("simulate", rich_help_panel="Serving")(simulate.simulate)
 app.command("profile", rich_help_panel="Costs")(profile.profile)
 app.command("train", rich_help_panel="Costs")(train.train)
 app.command("predict", rich_help_panel="Costs")(train.predict)

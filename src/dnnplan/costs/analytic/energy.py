@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnplan.costs.analytic.record import Checked, of_name
 from dnnplan.costs.analytic.systolic import SystolicArray
-from dnnplan.costs.analytic.work import Batch, Work, batch_row, by_batch, rows_and_repeats
+from dnnplan.costs.analytic.work import Batch, Work, batch_row, by_batch, bytes_to_move, rows_and_repeats
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances.fields import NonNegative
 
@@ -78,11 +78,13 @@ def traffic(work: Work, batch: Batch = 1, array: SystolicArray | None = None) ->
     """Bytes at each level, (L, B), B = 1 for one number.
 
     dram
-        Weights once, tensors of each sample once: the chip holds what a layer needs (a lower bound).
+        Weights once, tensors of each sample once: the chip holds what a layer needs (a lower bound). With `array`,
+        tensors only beyond its buffer.
     l2
-        As many, or, with `array`, what its folds stream: output stationary M K ceil(N/C) + K N ceil(M/R) + M N numbers,
-        weight stationary M K ceil(N/C) + K N + M N (2 ceil(K/R) - 1), input stationary
-        M K + K N ceil(M/C) + M N (2 ceil(K/R) - 1), for each group; partial sums are written and read again.
+        Weights and tensors once, or, with `array`, what its folds stream: output stationary
+        M K ceil(N/C) + K N ceil(M/R) + M N numbers, weight stationary M K ceil(N/C) + K N + M N (2 ceil(K/R) - 1),
+        input stationary M K + K N ceil(M/C) + M N (2 ceil(K/R) - 1), for each group; partial sums are written and read
+        again.
     l1
         Three numbers for each multiply-accumulate: two operands, and the sum.
     """
@@ -92,7 +94,8 @@ def traffic(work: Work, batch: Batch = 1, array: SystolicArray | None = None) ->
     if array is None:
         return Traffic(near, once, once)
     streamed = _streamed(work, sizes, array) * work.element_bytes[:, None]
-    return Traffic(near, np.where(np.isfinite(streamed), streamed, once), once)
+    far = bytes_to_move(work, sizes, array.buffer)
+    return Traffic(near, np.where(np.isfinite(streamed), streamed, once), far)
 
 
 def _streamed(work: Work, sizes: FloatArray, array: SystolicArray) -> FloatArray:

@@ -48,6 +48,9 @@ class SystolicArray(DeviceModel, tag="systolic", kw_only=False):
         Seconds a layer.
     lanes
         Operations a cycle of what is no product; None: one a column.
+    buffer
+        Bytes of tensors that stay on the chip: of what the samples of a batch read and write in a layer, only the
+        rest is moved.
     """
 
     rows: PositiveCount
@@ -58,12 +61,14 @@ class SystolicArray(DeviceModel, tag="systolic", kw_only=False):
     bandwidth: Positive | None = None
     overhead: NonNegative = 0
     lanes: PositiveCount | None = None
+    buffer: NonNegative = 0
 
     def latency(self, work: Work, batch: Batch = 1) -> FloatArray:
         """Seconds, (L,) or (L, B)."""
         sizes = batch_row(batch)
         busy = self._cycles(work, sizes) / self.clock
-        return by_batch(np.maximum(busy, seconds_to_move(work, sizes, self.bandwidth)) + self.overhead, batch)
+        moving = seconds_to_move(work, sizes, self.bandwidth, self.buffer)
+        return by_batch(np.maximum(busy, moving) + self.overhead, batch)
 
     def cycles(self, work: Work, batch: Batch = 1) -> FloatArray:
         """Cycles, (L,) or (L, B)."""
@@ -116,7 +121,7 @@ class ComposedArray(DeviceModel, tag="composed", kw_only=False):
     ----------
     shapes
         (rows, columns) to choose from, of one number of units; ties: the first.
-    dataflow, clock, fold_batch, bandwidth, overhead, lanes
+    dataflow, clock, fold_batch, bandwidth, overhead, lanes, buffer
         As `SystolicArray`; lanes None: one for each column of the widest shape.
     """
 
@@ -127,11 +132,12 @@ class ComposedArray(DeviceModel, tag="composed", kw_only=False):
     bandwidth: Positive | None = None
     overhead: NonNegative = 0
     lanes: PositiveCount | None = None
+    buffer: NonNegative = 0
 
     def arrays(self) -> tuple[SystolicArray, ...]:
         """One array for each shape."""
         lanes = self.lanes or max(columns for _, columns in self.shapes)
-        rest = (self.dataflow, self.clock, self.fold_batch, self.bandwidth, self.overhead, lanes)
+        rest = (self.dataflow, self.clock, self.fold_batch, self.bandwidth, self.overhead, lanes, self.buffer)
         return tuple(SystolicArray(rows, columns, *rest) for rows, columns in self.shapes)
 
     def latency(self, work: Work, batch: Batch = 1) -> FloatArray:
@@ -177,4 +183,4 @@ def composed(array: SystolicArray, shapes: tuple[tuple[int, int], ...] | None = 
         tall = ((2 * rows, columns // 2),) if columns % 2 == 0 else ()
         shapes = (*wide, (rows, columns), *tall)
     rest = (array.dataflow, array.clock, array.fold_batch, array.bandwidth, array.overhead, array.lanes)
-    return ComposedArray(shapes, *rest)
+    return ComposedArray(shapes, *rest, array.buffer)

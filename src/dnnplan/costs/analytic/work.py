@@ -184,9 +184,15 @@ def rows_and_repeats(work: Work, batch: FloatArray, *, fold: bool) -> tuple[Floa
     return rows, repeats
 
 
-def seconds_to_move(work: Work, batch: FloatArray, bandwidth: float | None) -> FloatArray:
-    """Seconds (L, B) to move weights once and the tensors of each sample; 0 where no bandwidth is given."""
+def bytes_to_move(work: Work, batch: FloatArray, buffer: float = 0) -> FloatArray:
+    """Bytes (L, B) to and from memory: weights once, and what tensors of all samples are beyond the buffer."""
+    tensors = batch * (work.input_bytes + work.output_bytes)[:, None]
+    moved: FloatArray = work.weight_bytes[:, None] + np.maximum(tensors - buffer, 0.0)
+    return moved
+
+
+def seconds_to_move(work: Work, batch: FloatArray, bandwidth: float | None, buffer: float = 0) -> FloatArray:
+    """Seconds (L, B) to move `bytes_to_move`; 0 where no bandwidth is given."""
     if bandwidth is None:
         return np.zeros((len(work), batch.shape[1]))
-    moved: FloatArray = work.weight_bytes[:, None] + batch * (work.input_bytes + work.output_bytes)[:, None]
-    return moved / bandwidth
+    return bytes_to_move(work, batch, buffer) / bandwidth

@@ -1,0 +1,1 @@
+"""Mathematical models of serving samples that are all known, and bounds on them."""

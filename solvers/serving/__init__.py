@@ -1,0 +1,1 @@
+"""Solvers of serving: batches of samples that are all known."""

@@ -1,0 +1,1 @@
+"""Serving: arrivals, an exact simulator, policies, and what they achieve."""
