@@ -16,6 +16,7 @@ from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy, policy_names
 from dnnplan.serving.simulate import Figures, figures, simulate
 from dnnplan.serving.spec import arrivals_of
+from dnnplan.serving.traces import with_arrivals
 
 INSTANCES = ("resnet50-os32", "resnet50-ws128", "inception-os32", "inception-ws128")
 ARRIVALS = ("poisson", "gamma", "mmpp")
@@ -69,7 +70,8 @@ def run_cell(cell: Cell, samples: int = SAMPLES, seeds: int = SEEDS) -> dict[str
     """Measures of each policy, the mean over seeds: mean and p99 in seconds, share of violations and of drops."""
     problem = problem_of(cell)
     processes = arrivals_of(SPEC[cell.arrivals].format(cell.load), problem, capacity(problem))
-    drawn = [draw_samples(problem, samples, seed, processes) for seed in range(seeds)]
+    problem = with_arrivals(problem, processes)
+    drawn = [draw_samples(problem, samples, seed) for seed in range(seeds)]
     found: dict[str, dict[str, float]] = {}
     for name in policy_names():
         if name == "mdp":

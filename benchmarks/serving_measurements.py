@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,13 +16,17 @@ from dnnplan.costs.serving import ServingProblem, capacity, serving_problem, wit
 from dnnplan.costs.serving.problem import Samples, ServedStream
 from dnnplan.instances import Instance
 from dnnplan.instances.catalogue import load_bundled
+from dnnplan.instances.result import GAP_TOLERANCE
 from dnnplan.instances.sections import Arrivals
 from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy
 from dnnplan.serving.policies.mdp import mdp
 from dnnplan.serving.simulate import figures, plain, simulate
+from dnnplan.serving.runs import latency_bound
 from dnnplan.serving.spec import arrivals_of
 from dnnplan.serving.splits import compare_splits
+from dnnplan.serving.traces import recorded, with_arrivals
+from dnnplan.solvers import solve
 
 INOUE = tuple(
     (rate, slope, fixed)
@@ -40,7 +46,10 @@ CONSTANT_TIME = ("serial", "greedy", "timeout", "aimd", "lazy", "rebatch", "reba
 SPEEDS = (*CONSTANT_TIME, "clockwork", "symphony", "edgeserving")
 SPLITS = ("poisson:0.6", "poisson:1.1", "gamma:0.6,4")
 """Arrivals; load 1 is what the instance as bundled keeps up with."""
-OPTIMUM: tuple[str, ...] = ()
+OPTIMUM = ("8", "9", "10", "30", "late-10", "bound")
+"""Numbers of samples, of the objective `late` where it says so, and the bound of a long trace."""
+PROVEN_IN, GAP, LONG = 60.0, 0.2, 100_000
+ARRAYS, LOADS = ("resnet50-os32", "resnet50-ws128"), (0.3, 0.7, 1.2)
 NEAR_BEST = 1.05
 
 
@@ -162,9 +171,9 @@ def best_policy(name: str) -> Measured:
     assert small.workload is not None
     small = replace(small, workload=replace(small.workload, max_batch=4))
     problem = serving_problem(small)
-    processes = arrivals_of(f"poisson:{load}", problem, capacity(problem))
-    best = mdp(problem, rate=processes[0].rate)
-    samples = [draw_samples(problem, 300_000, seed, processes) for seed in range(3)]
+    problem = with_arrivals(problem, arrivals_of(f"poisson:{load}", problem, capacity(problem)))
+    best = mdp(problem)
+    samples = [draw_samples(problem, 300_000, seed) for seed in range(3)]
     means = [
         float(np.mean([figures(simulate(problem, policy, each)).mean_latency.value for each in samples]))
         for policy in (make_policy(OURS, problem), best)
@@ -184,8 +193,9 @@ def npus(name: str) -> Measured:
     problems = {step: serving_problem(with_npu(instance, step)) for step in steps}
     processes = arrivals_of("poisson:0.7", problems["plain"], capacity(problems["plain"]))
     means, joules, texts = {}, {}, []
-    for step, problem in problems.items():
-        samples = draw_samples(problem, 100_000, 0, processes)
+    for step, plain_problem in problems.items():
+        problem = with_arrivals(plain_problem, processes)
+        samples = draw_samples(problem, 100_000, 0)
         found = figures(simulate(problem, make_policy(OURS, problem), samples))
         means[step], joules[step] = found.mean_latency.value, found.energy_per_sample
     size = min(8, problems["plain"].max_batch)
@@ -223,6 +233,56 @@ def split(name: str) -> Measured:
     return Measured(ratio, "times", None, apart, f"{texts[0]} against {texts[1]}, of {len(first)} splits")
 
 
+def optimum(question: str) -> Measured:
+    """Instances whose clairvoyant optimum is proven in 60 s, or, of 30 samples, the largest gap."""
+    if question == "bound":
+        return _long_bound()
+    objective = "late" if question.startswith("late") else "mean_latency"
+    count = int(question.removeprefix("late-"))
+    gaps, seconds, regrets, worst = [], [], [], 0.0
+    for instance, load in itertools.product(ARRAYS, LOADS):
+        problem, samples = _known(instance, load, count, objective)
+        result = solve(recorded(problem, samples), problem="serving", time_limit=PROVEN_IN, workers=2)
+        gaps.append(1.0 if result.gap is None else result.gap)
+        seconds.append(result.runtime)
+        worst = max(worst, result.runtime if result.status == "optimal" else math.inf)
+        if result.objective is not None and objective == "mean_latency":
+            done = simulate(problem, make_policy(OURS, problem), samples)
+            regrets.append(float(np.mean(done.latency)) / result.objective.value)
+    proven = sum(gap <= GAP_TOLERANCE for gap in gaps)
+    regret = f"; ours, which knows no sample before, {np.mean(regrets):.2f} times as long" if regrets else ""
+    note = (
+        f"{proven} of {len(gaps)} proven, slowest {max(seconds):.1f} s; gaps up to {100 * max(gaps):.1f} %, "
+        f"mean {100 * np.mean(gaps):.1f} %{regret}"
+    )
+    if count >= 30:
+        return Measured(100 * max(gaps), "%", 100 * GAP, max(gaps) <= GAP, note)
+    return Measured(proven, "proven", len(gaps), proven == len(gaps), note)
+
+
+def _known(instance: str, load: float, count: int, objective: str) -> tuple[ServingProblem, Samples]:
+    """Samples as they will come, Poisson at a load."""
+    problem = serving_problem(replace(load_bundled(f"serving/{instance}"), objective=objective))
+    processes = arrivals_of(f"poisson:{load:g}", problem, capacity(problem))
+    problem = with_arrivals(problem, processes)
+    return problem, draw_samples(problem, count, 1)
+
+
+def _long_bound() -> Measured:
+    """Largest of ours over the bound, on traces of 100,000 samples; reached if each bound takes a second at most."""
+    ratios, seconds = [], []
+    for instance, load in itertools.product(ARRAYS, LOADS[:2]):
+        problem, samples = _known(instance, load, LONG, "mean_latency")
+        start = time.perf_counter()
+        bound = latency_bound(problem, samples)
+        seconds.append(time.perf_counter() - start)
+        done = simulate(problem, make_policy(OURS, problem), samples)
+        ratios.append(float(np.mean(done.latency)) / bound)
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    note = f"ours over the bound: {each}; slowest bound {max(seconds):.2f} s"
+    return Measured(max(ratios), "of bound", None, max(seconds) <= 1.0, note)
+
+
 MEASUREMENTS: dict[str, Callable[[str], Measured]] = {
     "inoue": inoue,
     "twin": twin,
@@ -231,4 +291,5 @@ MEASUREMENTS: dict[str, Callable[[str], Measured]] = {
     "best-policy": best_policy,
     "npus": npus,
     "split": split,
+    "optimum": optimum,
 }
