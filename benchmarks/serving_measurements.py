@@ -21,8 +21,8 @@ from dnnplan.instances.sections import Arrivals
 from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy
 from dnnplan.serving.policies.mdp import mdp
-from dnnplan.serving.simulate import figures, plain, simulate
 from dnnplan.serving.runs import latency_bound
+from dnnplan.serving.simulate import figures, plain, simulate
 from dnnplan.serving.spec import arrivals_of
 from dnnplan.serving.splits import compare_splits
 from dnnplan.serving.traces import recorded, with_arrivals
@@ -246,7 +246,7 @@ def optimum(question: str) -> Measured:
         gaps.append(1.0 if result.gap is None else result.gap)
         seconds.append(result.runtime)
         worst = max(worst, result.runtime if result.status == "optimal" else math.inf)
-        if result.objective is not None and objective == "mean_latency":
+        if result.objective is not None and result.objective.value and objective == "mean_latency":
             done = simulate(problem, make_policy(OURS, problem), samples)
             regrets.append(float(np.mean(done.latency)) / result.objective.value)
     proven = sum(gap <= GAP_TOLERANCE for gap in gaps)

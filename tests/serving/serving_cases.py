@@ -10,7 +10,7 @@ from dnnplan.costs.serving import Samples, ServedStream, ServingProblem, serving
 from dnnplan.instances import Device, DeviceRule, Instance, Layer, Link, Model, Platform, Power, Tensor
 from dnnplan.instances.sections import Arrivals, Costs, Stream, Workload
 
-OPTIONS = {"exit_aware": {"quick": True}}
+OPTIONS = {"exit_aware": {"quick": True}, "mdp": {"cap": 5}}
 """Options of policies that would plan for long."""
 
 
