@@ -18,10 +18,10 @@ from dnnplan.instances import Instance
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.result import GAP_TOLERANCE
 from dnnplan.instances.sections import Arrivals
+from dnnplan.serving.bound import latency_bound
 from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy
 from dnnplan.serving.policies.mdp import mdp
-from dnnplan.serving.runs import latency_bound
 from dnnplan.serving.simulate import figures, plain, simulate
 from dnnplan.serving.spec import arrivals_of
 from dnnplan.serving.splits import compare_splits
