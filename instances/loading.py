@@ -96,7 +96,12 @@ def load_all(
     asked = _asked(dims, select, options)
     where = platform if isinstance(platform, Platform) or platform is None else load_platform(platform)
     loaded = [(str(source), _read(source, format, asked)) for source in sources]
-    bare = [i for i, (_, instance) in enumerate(loaded) if instance.platform is None and instance.models]
+    # Streams of samples may have all their costs in tables.
+    bare = [
+        i
+        for i, (_, instance) in enumerate(loaded)
+        if instance.platform is None and instance.models and instance.workload is None
+    ]
     instances: list[Instance] = []
     for i, (_, instance) in enumerate(loaded):
         if i not in bare:

@@ -26,7 +26,7 @@ class Capabilities:
     Parameters
     ----------
     problem
-        ``mapping``, ``grouping``, ``selection``, ``ordering`` or ``joint``.
+        ``mapping``, ``grouping``, ``selection``, ``ordering``, ``joint`` or ``serving``.
     exact
         Whether it proves optimality given time.
     objectives
@@ -137,12 +137,24 @@ JOINT: dict[str, str] = {
     "milp": "dnnplan.solvers.joint.exact:Milp",
     "auto": "dnnplan.solvers.joint.auto:Auto",
 }
+SERVING: dict[str, str] = {
+    "fifo": "dnnplan.solvers.serving.constructive:Fifo",
+    "greedy": "dnnplan.solvers.serving.constructive:Greedy",
+    "srpt_batches": "dnnplan.solvers.serving.constructive:SrptBatches",
+    "fifo_batches": "dnnplan.solvers.serving.fifo_batches:FifoBatches",
+    "local_search": "dnnplan.solvers.serving.local_search:LocalSearch",
+    "labels": "dnnplan.solvers.serving.labels:Labels",
+    "cpsat": "dnnplan.solvers.serving.exact:CpSat",
+    "milp": "dnnplan.solvers.serving.exact:Milp",
+    "auto": "dnnplan.solvers.serving.auto:Auto",
+}
 PROBLEMS: dict[str, dict[str, str]] = {
     "mapping": REGISTRY,
     "grouping": GROUPING,
     "selection": SELECTION,
     "ordering": ORDERING,
     "joint": JOINT,
+    "serving": SERVING,
 }
 """Solvers by problem. Choosing among given networks (selection) is the part of grouping where groups may overlap."""
 

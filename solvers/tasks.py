@@ -1,4 +1,4 @@
-"""`solve` for the problems of tasks: grouping, choosing networks, ordering, and grouping with ordering."""
+"""`solve` for the problems of tasks (grouping, choosing networks, ordering, grouping with ordering) and serving."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dnnplan.costs.joint import joint_problem
 from dnnplan.costs.judged import TaskProblem, Terms
 from dnnplan.costs.objectives import TOLERANCE, objective_name
 from dnnplan.costs.ordering.problem import ordering_problem
+from dnnplan.costs.serving.offline import offline_serving
 from dnnplan.costs.sharing.grouping import grouping_problem
 from dnnplan.costs.sharing.selection import selection_problem
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError
@@ -29,12 +30,19 @@ VIEWS: dict[str, Callable[[Instance], TaskProblem]] = {
     "selection": selection_problem,
     "ordering": ordering_problem,
     "joint": joint_problem,
+    "serving": offline_serving,
 }
 NEAREST_SECONDS = 5.0
 """Longest search for the nearest value of a limit that cannot be kept."""
 
 
-DEFAULTS = {"grouping": "variety", "selection": "loss", "ordering": "switching", "joint": "switching"}
+DEFAULTS = {
+    "grouping": "variety",
+    "selection": "loss",
+    "ordering": "switching",
+    "joint": "switching",
+    "serving": "mean_latency",
+}
 """Objectives where an instance states none for its problem."""
 
 
@@ -52,8 +60,8 @@ def problem_of(instance: Instance) -> str:
         return "selection"
     if names & {"variety", "task_variety", "size", "execution_cost"}:
         return "joint" if names & {"switching", "expected", "energy"} else "grouping"
-    if names & {"switching", "expected"}:
-        return "ordering"
+    if names & {"switching", "expected", "mean_latency", "late"}:
+        return "ordering" if names & {"switching", "expected"} else "serving"
     if instance.platform is None and not instance.models:
         if instance.ordering is not None:
             return "ordering"

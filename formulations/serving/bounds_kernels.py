@@ -22,12 +22,6 @@ def kernel(function: Function) -> Function:
     return found
 
 
-def inlined(function: Function) -> Function:
-    """The same as a part of the function that calls it: handing over many arrays takes longer than small functions."""
-    found: Function = numba.njit(cache=True, nogil=True, inline="always")(function)
-    return found
-
-
 class Needs(NamedTuple):
     """What n samples need on one device; P is the largest number of stages.
 
@@ -186,6 +180,25 @@ def shares_to_go(
 
 
 @kernel
+def by_shares(needs: Needs, progress: IntArray, level: int, order: IntArray, need: IntArray) -> int:
+    """Sort samples of a level by the shares that are left, largest first, and count those that need each stage."""
+    count = 0
+    for j in range(needs.release.shape[0]):
+        p = progress[j]
+        if p >= needs.depth[j] or needs.level[j] < level:
+            continue
+        i = count
+        while i > 0 and needs.rest[order[i - 1], progress[order[i - 1]]] < needs.rest[j, p]:
+            order[i] = order[i - 1]
+            i -= 1
+        order[i] = j
+        count += 1
+        for k in range(p, needs.depth[j]):
+            need[needs.first[j] + k] += 1
+    return count
+
+
+@kernel
 def pairs_to_go(
     needs: Needs, progress: IntArray, level: int, order: IntArray, price: FloatArray, known: FloatArray
 ) -> float:
@@ -203,22 +216,8 @@ def pairs_to_go(
     known
         (Q, P + 1) scratch.
     """
-    n = needs.release.shape[0]
-    stages = needs.psi.shape[0]
-    count = 0
-    need = np.zeros(stages, dtype=np.int64)
-    for j in range(n):
-        p = progress[j]
-        if p >= needs.depth[j] or needs.level[j] < level:
-            continue
-        i = count
-        while i > 0 and needs.rest[order[i - 1], progress[order[i - 1]]] < needs.rest[j, p]:
-            order[i] = order[i - 1]
-            i -= 1
-        order[i] = j
-        count += 1
-        for k in range(p, needs.depth[j]):
-            need[needs.first[j] + k] += 1
+    need = np.zeros(needs.psi.shape[0], dtype=np.int64)
+    count = by_shares(needs, progress, level, order, need)
     if count == 0:
         return 0.0
     price[0], total = 0.0, 0.0
@@ -231,9 +230,7 @@ def pairs_to_go(
                 slope += needs.psi[q, need[q], place + 1] - needs.psi[q, need[q], place]
         price[place + 1] = price[place] + 0.5 * slope
         total += price[place + 1]
-    for q in range(stages):
-        for k in range(known.shape[1]):
-            known[q, k] = np.inf
+    known[:, :] = np.inf
     for i in range(count):
         j = order[i]
         q, d = needs.first[j] + progress[j], needs.depth[j] - progress[j]

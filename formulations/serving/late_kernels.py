@@ -142,7 +142,9 @@ def fitting(
                 for other in range(k + 1, depth):
                     extra += fresh[other]
                 extra += added - before(fresh, depth)
-                more += runs[first + k, need[first + k] + extra + 1] - runs[first + k, need[first + k] + extra]
+                more += (
+                    runs[first + k, need[first + k] + extra + 1] - runs[first + k, need[first + k] + extra]
+                )
             now += more
             if now > deadline:
                 return added

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.formulations.serving.bounds_kernels import Needs, inlined, kernel, pairs_to_go, shares_to_go
+from dnnplan.formulations.serving.bounds_kernels import Needs, kernel, pairs_to_go, shares_to_go
 
 LABELS, STATES, OPEN, EXPANDED, BEST = 0, 1, 2, 3, 4
 """Entries of `Store.counts`: labels, states, open labels, expanded labels, and the complete label of least cost."""
@@ -125,7 +125,7 @@ class Store(NamedTuple):
 WARM = np.uint8(128)
 
 
-@inlined
+@kernel
 def before(store: Store, a: int, b: int) -> bool:
     """Whether label a comes before label b: by bound, then the one that has run more."""
     if store.label[a].bound != store.label[b].bound:
@@ -170,7 +170,7 @@ def pop(store: Store) -> int:
     return int(top)
 
 
-@inlined
+@kernel
 def find(store: Store, hash: int) -> tuple[int, int]:
     """State of `store.child`, -1 if it is new, and its place in the table."""
     mask = store.table.shape[0] - 1
@@ -189,13 +189,13 @@ def find(store: Store, hash: int) -> tuple[int, int]:
     return NONE, int(slot)
 
 
-@inlined
+@kernel
 def lead(earlier: float, later: float, last: float) -> float:
     """Seconds that a label surely gains on one that is free later, in the same state: none before the last arrival."""
     return max(0.0, later - max(earlier, last))
 
 
-@inlined
+@kernel
 def beats(store: Store, a: int, time: float, cost: float, left: float, last: float) -> bool:
     """Whether label a is at least as good as one of the same state with another time and cost.
 
@@ -206,14 +206,14 @@ def beats(store: Store, a: int, time: float, cost: float, left: float, last: flo
     return bool(store.label[a].cost - gain * left <= cost + SAME * abs(cost))
 
 
-@inlined
+@kernel
 def beaten_by(store: Store, a: int, time: float, cost: float, left: float, last: float) -> bool:
     """The other way round."""
     gain = lead(time, store.label[a].time, last) - max(0.0, time - store.label[a].time)
     return bool(cost - gain * left <= store.label[a].cost)
 
 
-@inlined
+@kernel
 def new_state(case: Case, store: Store, hash: int, slot: int) -> int:
     """Note the state of `store.child`, of which `store.progress` has the stages, and what is left of it."""
     state = store.counts[STATES]
@@ -233,7 +233,7 @@ def new_state(case: Case, store: Store, hash: int, slot: int) -> int:
     return int(state)
 
 
-@inlined
+@kernel
 def shares_of_rest(case: Case, store: Store, time: float) -> float:
     """A bound on the cost of all that is left at a time, from the stages in `store.progress`."""
     total = 0.0
@@ -244,7 +244,7 @@ def shares_of_rest(case: Case, store: Store, time: float) -> float:
     return total
 
 
-@inlined
+@kernel
 def found_better(store: Store, label: int) -> None:
     """A complete label of less cost than all before: cut what is not better by the gap."""
     store.values[VALUE], store.counts[BEST] = store.label[label].cost, label
@@ -252,7 +252,7 @@ def found_better(store: Store, label: int) -> None:
     store.values[CUT] = min(store.values[CUT], cut)
 
 
-@inlined
+@kernel
 def leave_out_worse(store: Store, state: int, time: float, cost: float) -> None:
     """Take labels out of the list of a state that one with this time and cost beats."""
     last, other = NONE, store.node[state].head
@@ -268,7 +268,7 @@ def leave_out_worse(store: Store, state: int, time: float, cost: float) -> None:
         other = store.label[other].next
 
 
-@inlined
+@kernel
 def write(
     store: Store, label: int, parent: int, state: int, time: float, cost: float, bound: float, ran: int
 ) -> None:
@@ -312,7 +312,7 @@ def add(case: Case, store: Store, parent: int, hash: int, time: float, cost: flo
     return int(label)
 
 
-@inlined
+@kernel
 def waits_until(case: Case, code: NDArray[np.uint8], time: float) -> float:
     """Seconds before which a batch has to start: until then a sample could run its next stage alone in between.
 
@@ -332,7 +332,7 @@ def waits_until(case: Case, code: NDArray[np.uint8], time: float) -> float:
     return until
 
 
-@inlined
+@kernel
 def collect(case: Case, store: Store, code: NDArray[np.uint8], stage: int, horizon: float) -> int:
     """Samples that can run a stage next, by class, those of the last batch apart; how many there are.
 
@@ -354,7 +354,7 @@ def collect(case: Case, store: Store, code: NDArray[np.uint8], stage: int, horiz
     return found
 
 
-@inlined
+@kernel
 def next_batch(store: Store, largest: int) -> int:
     """Count `store.taken`, samples of each class, up by one; the size of the batch, 0 after the last one."""
     size = 0
@@ -369,7 +369,7 @@ def next_batch(store: Store, largest: int) -> int:
     return 0
 
 
-@inlined
+@kernel
 def start_of(case: Case, store: Store, time: float) -> float:
     """When the batch of `store.taken` can start: its last sample has come."""
     start = time
@@ -379,7 +379,7 @@ def start_of(case: Case, store: Store, time: float) -> float:
     return start
 
 
-@inlined
+@kernel
 def run_batch(
     case: Case, store: Store, label: int, stage: int, size: int, start: float
 ) -> tuple[int, float, float]:

@@ -9,6 +9,8 @@ loads numba.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dnnplan.costs.routes import FloatArray, IntArray
@@ -19,8 +21,8 @@ from dnnplan.solvers.kernels.serving_labels import (
     CUT,
     ENDED,
     EXPANDED,
-    GAP,
     FULL,
+    GAP,
     LABELS,
     LOWEST,
     MORE,
@@ -42,8 +44,25 @@ from dnnplan.solvers.kernels.serving_labels import (
 )
 
 
+class Due(NamedTuple):
+    """What deadlines add to a case.
+
+    Parameters
+    ----------
+    runs
+        (Q, n + 1) least seconds in which a stage runs m samples.
+    deadline
+        (n,) seconds until which each sample has to have left, tolerance included.
+    """
+
+    runs: FloatArray
+    deadline: FloatArray
+
+
 @kernel
-def settle(case: Case, store: Store, deadline: FloatArray, hash: int, time: float, cost: float) -> tuple[int, float]:
+def settle(
+    case: Case, store: Store, deadline: FloatArray, hash: int, time: float, cost: float
+) -> tuple[int, float]:
     """Give up all samples of `store.child` that cannot be in time any more; hash and cost, infinite if one has started.
 
     Also notes stages in `store.progress`, and in `store.rest` the weight that has not started and the number of
@@ -70,12 +89,12 @@ def settle(case: Case, store: Store, deadline: FloatArray, hash: int, time: floa
 
 
 @kernel
-def bound_on_late(case: Case, store: Store, runs: FloatArray, deadline: FloatArray, time: float) -> float:
+def bound_on_late(case: Case, store: Store, due: Due, time: float) -> float:
     """Least weight that will be late of what is left; infinite if a sample that has started has to be."""
     total = 0.0
     for level in range(case.needs.step.shape[0]):
         late = late_to_go(
-            case.needs, runs, store.progress, time, deadline, level, store.order, store.real
+            case.needs, due.runs, store.progress, time, due.deadline, level, store.order, store.real
         )
         if late < 0:
             return np.inf
@@ -84,40 +103,19 @@ def bound_on_late(case: Case, store: Store, runs: FloatArray, deadline: FloatArr
 
 
 @kernel
-def add_late(
-    case: Case,
-    store: Store,
-    runs: FloatArray,
-    deadline: FloatArray,
-    parent: int,
-    hash: int,
-    time: float,
-    cost: float,
-    ran: int,
-    stage: int,
-) -> int:
-    """Add a label for the state of `store.child`, after the batch of `store.taken` (stage -1: none); -1: left out."""
-    hash, cost = settle(case, store, deadline, hash, time, cost)
-    if cost >= store.values[CUT]:
-        return NONE
-    waiting, running = store.rest[0], store.rest[1]
-    state, slot = find(store, hash)
-    if state != NONE:
-        other = store.node[state].head
-        while other != NONE:
-            if store.label[other].time <= time and store.label[other].cost <= cost:
-                return NONE
-            other = store.label[other].next
-    bound = cost + bound_on_late(case, store, runs, deadline, time)
-    if parent != NONE:
-        bound = max(bound, store.label[parent].bound)
-    if bound >= store.values[CUT]:
-        return NONE
-    if state == NONE:
-        state = store.counts[STATES]
-        store.counts[STATES] += 1
-        store.table[slot], store.node[state].hash, store.node[state].head = state, hash, NONE
-        store.code[state, :] = store.child
+def is_beaten(store: Store, state: int, time: float, cost: float) -> bool:
+    """Whether a label of a state is free no later at no more cost."""
+    other = store.node[state].head
+    while other != NONE:
+        if store.label[other].time <= time and store.label[other].cost <= cost:
+            return True
+        other = store.label[other].next
+    return False
+
+
+@kernel
+def leave_out(store: Store, state: int, time: float, cost: float) -> None:
+    """Take labels out of the list of a state that are free no earlier at no less cost."""
     last, other = NONE, store.node[state].head
     while other != NONE:
         if time <= store.label[other].time and cost <= store.label[other].cost:
@@ -129,9 +127,50 @@ def add_late(
         else:
             last = other
         other = store.label[other].next
+
+
+@kernel
+def enter_late(store: Store, parent: int, hash: int, time: float, cost: float, bound: float, ran: int) -> int:
+    """Enter a label for the state of `store.child`."""
+    state, slot = find(store, hash)
+    if state == NONE:
+        state = store.counts[STATES]
+        store.counts[STATES] += 1
+        store.table[slot], store.node[state].hash, store.node[state].head = state, hash, NONE
+        store.code[state, :] = store.child
+    leave_out(store, state, time, cost)
     label = store.counts[LABELS]
     store.counts[LABELS] += 1
     write(store, label, parent, state, time, cost, bound, ran)
+    return int(label)
+
+
+@kernel
+def add_late(
+    case: Case,
+    store: Store,
+    due: Due,
+    parent: int,
+    hash: int,
+    time: float,
+    cost: float,
+    ran: int,
+    stage: int,
+) -> int:
+    """Add a label for the state of `store.child`, after the batch of `store.taken` (stage -1: none); -1: left out."""
+    hash, cost = settle(case, store, due.deadline, hash, time, cost)
+    if cost >= store.values[CUT]:
+        return NONE
+    waiting, running = store.rest[0], store.rest[1]
+    state, _ = find(store, hash)
+    if state != NONE and is_beaten(store, state, time, cost):
+        return NONE
+    bound = cost + bound_on_late(case, store, due, time)
+    if parent != NONE:
+        bound = max(bound, store.label[parent].bound)
+    if bound >= store.values[CUT]:
+        return NONE
+    label = enter_late(store, parent, hash, time, cost, bound, ran)
     groups = store.taken.shape[0]
     store.batch[label, groups] = stage
     for group in range(groups):
@@ -139,7 +178,8 @@ def add_late(
     if running == 0.0 and cost + waiting < store.values[VALUE]:
         # All that has not started is late: an answer.
         store.values[VALUE], store.counts[BEST] = cost + waiting, label
-        store.values[CUT] = min(store.values[CUT], cost + waiting - store.values[GAP] * (cost + waiting))
+        cut = cost + waiting - store.values[GAP] * (cost + waiting)
+        store.values[CUT] = min(store.values[CUT], cut)
     return int(label)
 
 
@@ -179,9 +219,7 @@ def run_late(
 
 
 @kernel
-def give_up(
-    case: Case, store: Store, runs: FloatArray, deadline: FloatArray, label: int, horizon: float, opens: bool
-) -> None:
+def give_up(case: Case, store: Store, due: Due, label: int, horizon: float, opens: bool) -> None:
     """Labels in which the first sample of a class that has not started is given up: the next one is taken instead."""
     state = store.label[label].state
     head = np.full(case.groups, NONE)
@@ -198,8 +236,7 @@ def give_up(
         found = add_late(
             case,
             store,
-            runs,
-            deadline,
+            due,
             label,
             int(hash),
             store.label[label].time,
@@ -212,9 +249,7 @@ def give_up(
 
 
 @kernel
-def expand_late(
-    case: Case, store: Store, runs: FloatArray, deadline: FloatArray, label: int, opens: bool
-) -> bool:
+def expand_late(case: Case, store: Store, due: Due, label: int, opens: bool) -> bool:
     """All that can follow a label; False where there is no room for it."""
     state, time = store.label[label].state, store.label[label].time
     horizon = waits_until(case, store.code[state], time)
@@ -222,7 +257,7 @@ def expand_late(
         return False
     if store.counts[STATES] + case.groups > store.node.shape[0]:
         return False
-    give_up(case, store, runs, deadline, label, horizon, opens)
+    give_up(case, store, due, label, horizon, opens)
     for stage in range(case.latency.shape[0]):
         if collect(case, store, store.code[state], stage, horizon) == 0:
             continue
@@ -233,22 +268,18 @@ def expand_late(
             start = start_of(case, store, time)
             if store.counts[LABELS] >= store.label.shape[0] or store.counts[STATES] >= store.node.shape[0]:
                 return False
-            hash, end = run_late(case, store, deadline, label, stage, size, start)
+            hash, end = run_late(case, store, due.deadline, label, stage, size, start)
             if end == np.inf:
                 continue
             ran = store.label[label].ran + size
-            found = add_late(
-                case, store, runs, deadline, label, hash, end, store.label[label].cost, ran, stage
-            )
+            found = add_late(case, store, due, label, hash, end, store.label[label].cost, ran, stage)
             if found != NONE and opens:
                 push(store, found)
     return True
 
 
 @kernel
-def search_late(
-    case: Case, store: Store, runs: FloatArray, deadline: FloatArray, most: int
-) -> int:
+def search_late(case: Case, store: Store, due: Due, most: int) -> int:
     """Expand up to `most` labels, best first; `ENDED` where none is left below the cut."""
     for _ in range(most):
         if store.counts[OPEN] == 0:
@@ -261,22 +292,19 @@ def search_late(
         if store.label[label].dead:
             continue
         store.counts[EXPANDED] += 1
-        if not expand_late(case, store, runs, deadline, label, True):
+        if not expand_late(case, store, due, label, True):
             push(store, label)
             return FULL
     return MORE
 
 
-
 @kernel
-def expand_each_late(
-    case: Case, store: Store, runs: FloatArray, deadline: FloatArray, labels: IntArray
-) -> int:
+def expand_each_late(case: Case, store: Store, due: Due, labels: IntArray) -> int:
     """Expand labels without opening what follows; how many of them there was room for."""
     for i in range(labels.shape[0]):
         label = labels[i]
         if store.label[label].dead or store.label[label].bound >= store.values[CUT]:
             continue
-        if not expand_late(case, store, runs, deadline, label, False):
+        if not expand_late(case, store, due, label, False):
             return i
     return int(labels.shape[0])

@@ -46,7 +46,9 @@ class SrptBatches:
     first, and samples that cannot meet theirs any more last.
     """
 
-    summary = "shortest remaining work (late: earliest deadline that can be met) first, with others at its stage"
+    summary = (
+        "shortest remaining work (late: earliest deadline that can be met) first, with others at its stage"
+    )
     capabilities = ABLE
 
     def run(self, problem: OfflineServing, search: TaskSearch[Any]) -> None:
@@ -103,9 +105,7 @@ def urgency_rule(problem: OfflineServing) -> Rule:
         return False, rest[j][p] / weight[j], j
 
     def rule(waiting: Waiting, device: int, time: float) -> Batch | None:
-        _, q = min(
-            (min(urgency(j, q, time) for j in waiting.at[q]), q) for q in _stages(waiting, device)
-        )
+        _, q = min((min(urgency(j, q, time) for j in waiting.at[q]), q) for q in _stages(waiting, device))
         ranked = sorted(waiting.at[q], key=lambda j: urgency(j, q, time))
         return q, tuple(ranked[: problem.serving.max_batch])
 

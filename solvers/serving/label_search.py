@@ -27,8 +27,10 @@ class LabelSearch:
         What is not better by this part of the value is left out.
     progress, time
         Stages that they have run already, and seconds from which the device is free.
-    most_bytes
-        Memory that labels may take.
+    most_bytes, labels
+        Memory that labels may take, and room for labels at first.
+    figures
+        Figures of the problem, for many searches.
     """
 
     def __init__(
@@ -40,15 +42,19 @@ class LabelSearch:
         progress: IntArray | None = None,
         time: float | None = None,
         most_bytes: int = stores.MOST_BYTES,
+        figures: stores.Figures | None = None,
+        labels: int = stores.FIRST_LABELS,
     ) -> None:
         self.ids, self.late = ids, problem.name == "late"
-        self.case = stores.case_of(problem, ids)
-        self.store = stores.new_store(self.case, batches=self.late)
+        self.case = (figures or stores.Figures(problem)).case(ids)
+        self.store = stores.new_store(self.case, batches=self.late, labels=labels)
         self.gap, self.progress, self.most_bytes = gap, progress, most_bytes
         self.first = float(problem.samples.arrival[0])
         self.time = 0.0 if time is None else time - self.first
-        self.deadline = problem.deadline[ids] * (1 + LATE) - self.first
-        self.runs = least_runs(self.case.latency, len(ids))
+        self.due = serving_late.Due(
+            runs=least_runs(self.case.latency, len(ids)),
+            deadline=problem.deadline[ids] * (1 + LATE) - self.first,
+        )
         self.known = math.inf
         self.complete = False
 
@@ -69,7 +75,7 @@ class LabelSearch:
         ran = int(store.child.sum())
         if self.late:
             label = serving_late.add_late(
-                case, store, self.runs, self.deadline, kernels.NONE, hash, self.time, 0.0, ran, kernels.NONE
+                case, store, self.due, kernels.NONE, hash, self.time, 0.0, ran, kernels.NONE
             )
         else:
             label = kernels.add(case, store, kernels.NONE, hash, self.time, 0.0, ran)
@@ -80,7 +86,7 @@ class LabelSearch:
         """Expand up to `most` labels; whether a better plan was found, and whether it has ended (proof or memory)."""
         before = float(self.store.values[kernels.VALUE])
         if self.late:
-            status = serving_late.search_late(self.case, self.store, self.runs, self.deadline, most)
+            status = serving_late.search_late(self.case, self.store, self.due, most)
         else:
             status = kernels.search(self.case, self.store, most)
         ended = status == kernels.ENDED
@@ -123,7 +129,7 @@ class LabelSearch:
 
     def _expand(self, ids: IntArray) -> int:
         if self.late:
-            return serving_late.expand_each_late(self.case, self.store, self.runs, self.deadline, ids)
+            return serving_late.expand_each_late(self.case, self.store, self.due, ids)
         return kernels.expand_each(self.case, self.store, ids)
 
     def _grow(self) -> bool:
@@ -133,6 +139,11 @@ class LabelSearch:
 
     def _better(self, before: float) -> bool:
         return float(self.store.values[kernels.VALUE]) < before and self.store.counts[kernels.BEST] >= 0
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether a plan has been found."""
+        return int(self.store.counts[kernels.BEST]) >= 0
 
     def batches(self) -> list[tuple[int, tuple[int, ...]]]:
         """The best plan found; samples that are given up are in no batch, or not to their end."""

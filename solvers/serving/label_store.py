@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.routes import IntArray
+from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.costs.serving.offline import OfflineServing
 from dnnplan.formulations.serving.bounds_kernels import Needs
-from dnnplan.formulations.serving.shares import payments, rest_after, shares_of
+from dnnplan.formulations.serving.shares import Shares, payments, rest_after, shares_of
 from dnnplan.solvers.kernels.serving_labels import (
     BASE,
     BEST,
@@ -48,44 +51,81 @@ def refusal(problem: OfflineServing) -> str | None:
     return None
 
 
-def case_of(problem: OfflineServing, ids: IntArray) -> Case:
-    """The samples `ids` of a problem, in order of arrival, with times from the first arrival of all on.
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """What cases of one problem have in common.
 
     Latencies are those of `Shares.latency`: where tables fall with the size of a batch, what comes out is a bound.
     """
-    shares = shares_of(problem.serving.latency)
-    n, depth, first = len(ids), problem.samples.depth[ids], problem.first[ids]
-    weight = problem.weight[ids]
-    steps, level = np.unique(weight, return_inverse=True)
-    alike = [first, depth, level.ravel()]
-    if problem.name == "late":
-        # Of one class those that come first are also due first.
-        slo = np.array([stream.slo for stream in problem.serving.streams])
-        alike.append(np.unique(slo, return_inverse=True)[1].ravel()[problem.samples.stream[ids]])
-    group = np.unique(np.stack(alike), axis=1, return_inverse=True)[1].ravel()
-    rng = np.random.default_rng(n)
-    most = int(problem.samples.depth.max(initial=0))
-    needs = Needs(
-        release=problem.samples.arrival[ids] - problem.samples.arrival[0],
-        first=first,
-        depth=depth,
-        rest=rest_after(problem, shares.share)[ids],
-        own=rest_after(problem, shares.least)[ids],
-        lump=shares.lump[first + depth - 1],
-        psi=payments(shares.part, n),
-        level=level.ravel().astype(np.int64),
-        step=np.diff(steps, prepend=0.0),
-    )
-    return Case(
-        needs=needs,
-        latency=shares.latency,
-        switch=problem.serving.switch,
-        keeps=bool(problem.serving.switch.any()),
-        weight=weight,
-        group=group.astype(np.int64),
-        groups=int(group.max(initial=0)) + 1,
-        key=rng.integers(0, 1 << 62, (n, 2 * (most + 2))),
-    )
+
+    problem: OfflineServing
+
+    @cached_property
+    def shares(self) -> Shares:
+        """Figures of the stages."""
+        return shares_of(self.problem.serving.latency)
+
+    @cached_property
+    def rest(self) -> FloatArray:
+        """(n, P + 1) shares that samples have still to run."""
+        return rest_after(self.problem, self.shares.share)
+
+    @cached_property
+    def own(self) -> FloatArray:
+        """(n, P + 1) least latencies of the same."""
+        return rest_after(self.problem, self.shares.least)
+
+    @cached_property
+    def kind(self) -> IntArray:
+        """(n,) samples that are alike: network, depth, weight, and with deadlines SLO, have one number."""
+        problem = self.problem
+        alike = [
+            problem.first,
+            problem.samples.depth,
+            np.unique(problem.weight, return_inverse=True)[1].ravel(),
+        ]
+        if problem.name == "late":
+            # Of one class those that come first are also due first.
+            slo = np.array([stream.slo for stream in problem.serving.streams])
+            alike.append(np.unique(slo, return_inverse=True)[1].ravel()[problem.samples.stream])
+        kind: IntArray = np.unique(np.stack(alike), axis=1, return_inverse=True)[1].ravel()
+        return kind
+
+    @cached_property
+    def payments(self) -> dict[int, FloatArray]:
+        """Least payments by number of samples, filled as they are asked for."""
+        return {}
+
+    def case(self, ids: IntArray) -> Case:
+        """The samples `ids`, in order of arrival; times count from the first arrival of the problem."""
+        problem, shares, n = self.problem, self.shares, len(ids)
+        if n not in self.payments:
+            self.payments[n] = payments(shares.part, n)
+        first, depth, weight = problem.first[ids], problem.samples.depth[ids], problem.weight[ids]
+        steps, level = np.unique(weight, return_inverse=True)
+        group = np.unique(self.kind[ids], return_inverse=True)[1].ravel()
+        most = self.rest.shape[1] - 1
+        needs = Needs(
+            release=problem.samples.arrival[ids] - problem.samples.arrival[0],
+            first=first,
+            depth=depth,
+            rest=self.rest[ids],
+            own=self.own[ids],
+            lump=shares.lump[first + depth - 1],
+            psi=self.payments[n],
+            level=level.ravel().astype(np.int64),
+            step=np.diff(steps, prepend=0.0),
+        )
+        return Case(
+            needs=needs,
+            latency=shares.latency,
+            switch=problem.serving.switch,
+            keeps=bool(problem.serving.switch.any()),
+            weight=weight,
+            group=group.astype(np.int64),
+            groups=int(group.max(initial=0)) + 1,
+            key=np.random.default_rng(n).integers(0, 1 << 62, (n, 2 * (most + 2))),
+        )
 
 
 def new_store(case: Case, *, batches: bool, labels: int = FIRST_LABELS) -> Store:
@@ -173,7 +213,9 @@ def batches_to(case: Case, store: Store, label: int, ids: IntArray) -> list[tupl
     while store.label[label].parent != NONE:
         parent = int(store.label[label].parent)
         was = store.code[store.label[parent].state]
-        stage, members = _stored(case, store, label, was) if len(store.batch) else _changed(case, store, label, was)
+        stage, members = (
+            _stored(case, store, label, was) if len(store.batch) else _changed(case, store, label, was)
+        )
         if members:
             found.append((stage, tuple(int(ids[j]) for j in sorted(members))))
         label = parent
@@ -182,9 +224,10 @@ def batches_to(case: Case, store: Store, label: int, ids: IntArray) -> list[tupl
 
 def _changed(case: Case, store: Store, label: int, was: Codes) -> tuple[int, list[int]]:
     """Samples whose stages differ between two states."""
-    was = was & (int(WARM) - 1)
-    members = np.flatnonzero((store.code[store.label[label].state] & (int(WARM) - 1)) != was).tolist()
-    return int(case.needs.first[members[0]] + was[members[0]]), members
+    stages = was & (int(WARM) - 1)
+    now = store.code[store.label[label].state] & (int(WARM) - 1)
+    members = np.flatnonzero(now != stages).tolist()
+    return int(case.needs.first[members[0]] + stages[members[0]]), members
 
 
 def _stored(case: Case, store: Store, label: int, was: Codes) -> tuple[int, list[int]]:

@@ -104,5 +104,3 @@ def with_the_rest(
         done[ids] = q + 1
         found += [(q, tuple(ids[k : k + largest].tolist())) for k in range(0, len(ids), largest)]
     return found
-
-

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from dnnplan.instances.files import dumps
+from tests.support.serving_oracles import known_instance
+
 KEYS = {
     "status",
     "stop_reason",
@@ -77,12 +80,25 @@ def test_standard_input(run):
     assert len(json.loads(done.stdout)["plan"]["placement"]) == 4
 
 
-def test_a_problem_that_is_not_solved_says_what_is_available(run):
-    done = run("solve", "tiny/hand", "--problem", "serving")
+@pytest.mark.parametrize("objective", ["mean_latency", "late"])
+def test_serving_of_a_trace_needs_no_platform(run, tmp_path, objective):
+    """Costs of stages are in tables; the plan can be checked."""
+    file, plan = tmp_path / "camera.json", tmp_path / "plan.json"
+    file.write_text(dumps(known_instance([[2, 3], [3, 4]], [0, 1, 2], [2, 1, 2], slo=5)))
+    options = ("--problem", "serving", "--objective", objective, "--solver", "cpsat", "--output", str(plan))
+    done = run("solve", str(file), *options, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["status"] == "optimal"
+    assert found["objective"]["value"] == pytest.approx(20 / 3 if objective == "mean_latency" else 2)
+    assert run("check", str(plan), "--instance", str(file)).exit_code == 0
+
+
+def test_serving_of_streams_that_are_no_traces_says_how_to_record_one(run):
+    done = run("solve", "serving/resnet50-os32", "--problem", "serving")
     assert done.exit_code == 2
-    assert (
-        "not available yet; this version solves mapping, grouping, selection, ordering, joint" in done.stderr
-    )
+    assert "expected a trace" in done.stderr
+    assert "--save-trace" in done.stderr
 
 
 @pytest.mark.parametrize(

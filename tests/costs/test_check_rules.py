@@ -401,6 +401,8 @@ TASK_RULES = {
     *("groups", "refinement", "candidates", "served", "task_order", "precedence", "step", "measure"),
 }
 """Tested in test_check_tasks.py."""
+SERVING_RULES = {"batch", "sample", "sample_order", "batch_start", "batch_overlap"}
+"""Tested in test_check_serving.py."""
 
 
 def test_the_plan_is_valid() -> None:
@@ -425,7 +427,7 @@ def test_broken_plan_is_reported(rule: str, where: str, words: str, amount: floa
 
 
 def test_every_rule_is_tested_and_documented() -> None:
-    assert {case[0] for case in BROKEN} | STATED_RULES | TASK_RULES == set(RULES)
+    assert {case[0] for case in BROKEN} | STATED_RULES | TASK_RULES | SERVING_RULES == set(RULES)
     page = (Path(__file__).parents[2] / "docs" / "check.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
     assert rows == list(RULES)
@@ -514,8 +516,8 @@ def test_simulate_refuses_a_broken_plan() -> None:
 def test_unsupported_settings_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="contention 'memory'"):
         judge(change("instance|platform|execution|contention", "memory"))
-    with pytest.raises(UnsupportedError, match="'serving'"):
-        judge(change("plan|problem", "serving"))
+    with pytest.raises(UnsupportedError, match="'rates'"):
+        judge(change("plan|problem", "rates"))
 
 
 def test_incomplete_instances_are_refused() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from dnnplan.costs.judged import Judged
 from dnnplan.costs.serving.offline import OfflineServing, offline_serving
 from dnnplan.instances import Device, DeviceRule, Instance, Layer, Link, Model, Platform, Power, Task, Tensor
 from dnnplan.instances.sections import Arrivals, Costs, Stream, Workload
@@ -126,7 +127,7 @@ def random_instance(
             devices=tuple(Device(name=name, power=Power(idle=0.5)) for name in on),
             links=tuple(
                 Link(name=f"{a}{b}", source=a, target=b, bandwidth=1.0)
-                for a, b in itertools.permutations(on, 2)
+                for a, b in itertools.combinations(on, 2)
             ),
         )
     return Instance(
@@ -144,11 +145,27 @@ def random_offline(seed: int, **options: object) -> OfflineServing:
     return offline_serving(random_instance(seed, **options))  # type: ignore[arg-type]
 
 
+def random_batches(problem: OfflineServing, rng: np.random.Generator) -> list[tuple[int, tuple[int, ...]]]:
+    """A random plan: again and again some of the samples that wait for one stage."""
+    following = problem.first.copy()
+    found = []
+    while (following < problem.beyond).any():
+        q = int(rng.choice(np.unique(following[following < problem.beyond])))
+        waiting = np.flatnonzero((following == q) & (following < problem.beyond))
+        size = int(rng.integers(1, min(len(waiting), problem.serving.max_batch) + 1))
+        members = rng.choice(waiting, size, replace=False)
+        following[members] += 1
+        found.append((q, tuple(sorted(int(j) for j in members))))
+    return found
+
+
 State = tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...], tuple[frozenset[int], ...]]
 
 
-def _followers(problem: OfflineServing, state: State) -> Iterator[tuple[State, float]]:
-    """Every batch that could be the next in the sequence: the state after it, and what its samples cost."""
+def _followers(
+    problem: OfflineServing, state: State
+) -> Iterator[tuple[tuple[int, tuple[int, ...]], State, float]]:
+    """Every batch that could be the next in the sequence, the state after it, and what its samples cost."""
     serving = problem.serving
     following, ready, free, ran = state
     for q in range(len(serving.stages)):
@@ -172,27 +189,42 @@ def _followers(problem: OfflineServing, state: State) -> Iterator[tuple[State, f
                         cost += float(problem.weight[j]) * (late if problem.name == "late" else latency)
                 frees, last = list(free), list(ran)
                 frees[d], last[d] = end, frozenset(members) if serving.switch.any() else frozenset()
-                yield (tuple(after), tuple(until), tuple(frees), tuple(last)), cost
+                yield (q, members), (tuple(after), tuple(until), tuple(frees), tuple(last)), cost
 
 
-def best_value(problem: OfflineServing) -> float:
-    """Least value of all plans: every sequence of batches, each started as early as it can."""
-    known: dict[State, float] = {}
+def best_judged(problem: OfflineServing) -> Judged:
+    """A best plan: every sequence of batches is tried, each started as early as it can."""
+    known: dict[State, tuple[float, tuple[State, tuple[int, tuple[int, ...]]] | None]] = {}
 
     def rest(state: State) -> float:
         if all(state[0][j] == problem.beyond[j] for j in range(problem.n)):
             return 0.0
         if state not in known:
-            known[state] = min(
-                (cost + rest(after) for after, cost in _followers(problem, state)), default=math.inf
-            )
-        return known[state]
+            best: tuple[float, tuple[State, tuple[int, tuple[int, ...]]] | None] = (math.inf, None)
+            for batch, after, cost in _followers(problem, state):
+                value = cost + rest(after)
+                if value < best[0]:
+                    best = value, (after, batch)
+            known[state] = best
+        return known[state][0]
 
     none = tuple(frozenset[int]() for _ in problem.serving.devices)
-    start = (
+    state: State = (
         tuple(problem.first.tolist()),
         tuple(problem.samples.arrival.tolist()),
         tuple(0.0 for _ in problem.serving.devices),
         none,
     )
-    return rest(start)
+    rest(state)
+    batches = []
+    while state in known:
+        following = known[state][1]
+        assert following is not None
+        state, batch = following
+        batches.append(batch)
+    return problem.judge(batches)
+
+
+def best_value(problem: OfflineServing) -> float:
+    """Least value of all plans."""
+    return best_judged(problem).value

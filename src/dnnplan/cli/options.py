@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dnnplan.instances import Instance
 
 ProblemName = Literal["grouping", "selection", "ordering", "mapping", "serving", "joint"]
-AVAILABLE_PROBLEMS = ("mapping", "grouping", "selection", "ordering", "joint")
+AVAILABLE_PROBLEMS = ("mapping", "grouping", "selection", "ordering", "joint", "serving")
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Bundled name, file, or - for stdin.")]
 OneFile = Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, file, or - for stdin.")]

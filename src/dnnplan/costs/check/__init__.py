@@ -15,6 +15,7 @@ from dnnplan.costs.check.figures import cost_of
 from dnnplan.costs.check.limits import check_calls_per_device, check_cost, check_limits, check_objective
 from dnnplan.costs.check.memory import check_live, check_static, peaks
 from dnnplan.costs.check.rules import RULES, Findings
+from dnnplan.costs.check.serving import check_serving
 from dnnplan.costs.check.setting import Setting
 from dnnplan.costs.check.simulate import Run
 from dnnplan.costs.check.structure import decide
@@ -73,7 +74,8 @@ def check(
     instance
         A valid instance; plans of mapping need its platform.
     plan
-        A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both.
+        A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both, or
+        serving (likewise its starts).
     cost, objective, measures
         What the answer claims; compared with what the decisions give. `cost` is of mappings, `measures` of the others.
 
@@ -92,6 +94,8 @@ def check(
     """
     if plan.problem in TASK_PROBLEMS:
         return check_tasks(instance, plan, measures=measures, objective=objective)
+    if plan.problem == "serving":
+        return check_serving(instance, plan, measures=measures, objective=objective)
     found = Findings()
     judged = run_plan(instance, plan, found)
     if judged is None:

@@ -36,6 +36,11 @@ RULES: dict[str, str] = {
     "task_order": "every task is listed once",
     "precedence": "a task runs after those that precede it",
     "step": "a task follows one that it may follow",
+    "batch": "a batch of serving has 1 to max_batch samples",
+    "sample": "every sample runs each stage that it needs once, and no other",
+    "sample_order": "a sample runs its stages in order",
+    "batch_start": "no stored start of a batch is before its samples have come and ended the stage before",
+    "batch_overlap": "no stored start of a batch is before its device has ended the batch in front of it",
     "measure": "stated measures are those of the decisions",
     "objective": "the stated objective value is that of the decisions",
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnnplan.costs.check.rules import Findings, exceeds
+from dnnplan.costs.serving.problem import ServingProblem
 from dnnplan.costs.serving.view import serving_problem
 from dnnplan.instances import Instance, InstanceError, ObjectiveValue, Plan, Problem, Violation
 from dnnplan.instances.plan import Batch
@@ -73,14 +74,15 @@ def check_serving(
     found = Findings()
     if plan.instance and plan.instance != instance.hash():
         found.report("instance", "instance", "the plan was made for another instance")
-    stages, samples = _read_stages(instance), _read_samples(instance)
+    view = serving_problem(instance)
+    stages, samples = _read_stages(view), _read_samples(instance, view)
     if not _check_batches(plan, stages, samples, _largest(stages), found):
         return tuple(found)
     run = _Run(stages, samples)
     stored = any(batch.start for batch in plan.batches)
     for k, batch in enumerate(plan.batches):
         run.batch(k, batch, found, stored=stored)
-    own = run.figures(instance)
+    own = run.figures(view)
     _check_stated(own, measures or {}, objective, found)
     return tuple(found)
 
@@ -89,9 +91,8 @@ def _largest(stages: Mapping[str, _Stage]) -> int:
     return max((len(stage.seconds) - 1 for stage in stages.values()), default=0)
 
 
-def _read_stages(instance: Instance) -> dict[str, _Stage]:
+def _read_stages(view: ServingProblem) -> dict[str, _Stage]:
     """Stages by name."""
-    view = serving_problem(instance)
     found: dict[str, _Stage] = {}
     counts: dict[int, int] = {}
     for q, name in enumerate(view.stages):
@@ -109,14 +110,15 @@ def _read_stages(instance: Instance) -> dict[str, _Stage]:
     return found
 
 
-def _read_samples(instance: Instance) -> list[_Sample]:
+def _read_samples(instance: Instance, view: ServingProblem) -> list[_Sample]:
     """All samples in the order of their identifiers: by arrival, then stream, then position in the stream."""
-    view = serving_problem(instance)
     streams = () if instance.workload is None else instance.workload.streams
     found: list[tuple[float, int, int, _Sample]] = []
     for s, stream in enumerate(streams):
         network = view.streams[s].model
-        exits = [name.split("/", 1)[1] for name, m in zip(view.stages, view.model, strict=True) if m == network]
+        exits = [
+            name.split("/", 1)[1] for name, m in zip(view.stages, view.model, strict=True) if m == network
+        ]
         if stream.arrivals.kind != "trace":
             where = f"workload.streams[{s}].arrivals"
             raise InstanceError(problems=[Problem(where, f"{stream.arrivals.kind}, expected a trace")])
@@ -177,7 +179,9 @@ def _check_batches(
     for j, numbers in done.items():
         if missing := sorted(set(range(samples[j].stages)) - set(numbers)):
             message = f"sample {j} does not run {len(missing)} of its {samples[j].stages} stages"
-            found.report("sample", f"sample {j}", f"{message}, the first is number {missing[0]}", len(missing))
+            found.report(
+                "sample", f"sample {j}", f"{message}, the first is number {missing[0]}", len(missing)
+            )
     return not found.breaks("batch", "unknown", "sample", "sample_order", "number")
 
 
@@ -224,7 +228,9 @@ class _Run:
                 found.report("batch_start", where, message, early, "s")
             if exceeds(device_free, batch.start, SAME_TIME):
                 early = device_free - batch.start
-                message = f"{batch.stage} starts at {batch.start:g} s, {early:g} s before {stage.device} is free"
+                message = (
+                    f"{batch.stage} starts at {batch.start:g} s, {early:g} s before {stage.device} is free"
+                )
                 found.report("batch_overlap", where, message, early, "s")
             start = max(start, batch.start)
         back = set(batch.samples) - self.device_ran.get(stage.device, frozenset())
@@ -238,12 +244,11 @@ class _Run:
             self.free[j] = end + stage.transfer[size]
             self.left[j] = end
 
-    def figures(self, instance: Instance) -> dict[str, float]:
+    def figures(self, view: ServingProblem) -> dict[str, float]:
         """Everything that an answer may claim."""
         if not self.samples:
             names = ("mean_latency", "late", "p50", "p95", "p99", "energy", "makespan")
             return dict.fromkeys(names, 0.0)
-        view = serving_problem(instance)
         began = min(sample.arrival for sample in self.samples)
         for d, name in enumerate(view.devices):
             self.joules += float(view.idle_power[d]) * (self.end - began - self.work.get(name, 0.0))

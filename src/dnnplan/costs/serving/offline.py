@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -103,6 +103,12 @@ class OfflineServing:
     def deadline(self) -> FloatArray:
         """(n,) seconds until which a sample has to have left; infinite: none."""
         return self.samples.deadline(self.serving)
+
+    def of_samples(self, ids: IntArray) -> OfflineServing:
+        """The same of some samples alone, in order of arrival; they are numbered anew."""
+        samples = self.samples
+        part = Samples(arrival=samples.arrival[ids], stream=samples.stream[ids], depth=samples.depth[ids])
+        return replace(self, samples=part)
 
     def judge(self, answer: Plan | Iterable[tuple[int, Sequence[int]]]) -> Judged:
         """Measure a plan.
