@@ -24,8 +24,8 @@ class Variables:
     Parameters
     ----------
     tick
-        Seconds of one unit of time. Releases and durations are rounded down and deadlines up, so that every plan has
-        a counterpart in the model that costs no more.
+        Seconds of one unit of time. Releases and durations are rounded down, so that every plan has a counterpart in
+        the model that is nowhere later and costs no more; its ends are whole ticks, and so deadlines are rounded down.
     start, end
         start[o], end[o]: of the batch of operation o, in ticks.
     size
@@ -65,8 +65,11 @@ class Variables:
         return math.floor(float(seconds) / self.tick * (1 + 1e-15) + 1e-9)
 
     def ticks_until(self, seconds: float) -> int:
-        """Whole ticks, rounded up; whole multiples stay what they are."""
-        return math.ceil(float(seconds) / self.tick * (1 - 1e-15) - 1e-9)
+        """The last whole tick that is no later: ends are whole ticks, and no later than those of the plan.
+
+        A millionth of a tick is for what `ticks` may have rounded up along the way.
+        """
+        return math.floor(float(seconds) / self.tick + 1e-6)
 
     def lasts(self, q: int, b: int) -> int:
         """Ticks of a batch."""
