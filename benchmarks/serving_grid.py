@@ -1,4 +1,7 @@
-"""The grid of serving: policies on networks, arrays, arrivals and loads, the same samples for all of them."""
+"""The grid of serving: policies on networks, arrays, arrivals and loads, the same samples for all of them.
+
+`mdp` is not among them: it is for small systems, where `best-policy` compares with it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.errors import UnsupportedError
 from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy, policy_names
+from dnnplan.serving.runs import BY_NAME
 from dnnplan.serving.simulate import Figures, figures, simulate
 from dnnplan.serving.spec import arrivals_of
 from dnnplan.serving.traces import with_arrivals
@@ -74,7 +78,7 @@ def run_cell(cell: Cell, samples: int = SAMPLES, seeds: int = SEEDS) -> dict[str
     drawn = [draw_samples(problem, samples, seed) for seed in range(seeds)]
     found: dict[str, dict[str, float]] = {}
     for name in policy_names():
-        if name == "mdp":
+        if name in BY_NAME:
             continue
         try:
             policy = make_policy(name, problem)

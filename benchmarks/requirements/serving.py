@@ -9,7 +9,7 @@ from benchmarks.row import Row
 
 ASKED = {
     "inoue": "simulator: mean latency of a queue that takes all within 2.6 % of Inoue's closed form, 15 cases",
-    "twin": "events of the compiled simulator equal to those of the plain one, all policies",
+    "twin": "events of the compiled simulator equal to those of the plain one, the policies of the grid",
     "speed": "samples a second: 500,000 for policies that decide in constant time, 50,000 for others",
     "grid": "ours best, or within 2 % of the best of all others, in what counts in a cell",
     "best-policy": "small systems: mean latency of ours within 5 % of the best policy",

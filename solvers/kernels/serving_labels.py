@@ -380,6 +380,31 @@ def start_of(case: Case, store: Store, time: float) -> float:
 
 
 @kernel
+def cool(case: Case, store: Store, state: int) -> int:
+    """Copy a state to `store.child` with no sample in the batch right before; by what its hash changes."""
+    width = case.key.shape[1] >> 1
+    change = 0
+    for j in range(store.child.shape[0]):
+        code = store.code[state, j]
+        if code & WARM:
+            p = code & (WARM - 1)
+            change ^= case.key[j, width + p] ^ case.key[j, p]
+            code = p
+        store.child[j] = code
+    return change
+
+
+@kernel
+def seconds_of(case: Case, store: Store, stage: int, size: int) -> float:
+    """Seconds of the batch of `store.taken`; samples in groups of even number come back from memory."""
+    found = case.latency[stage, size]
+    if case.keeps:
+        for group in range(0, store.number.shape[0], 2):
+            found += case.switch[stage] * store.taken[group]
+    return float(found)
+
+
+@kernel
 def run_batch(
     case: Case, store: Store, label: int, stage: int, size: int, start: float
 ) -> tuple[int, float, float]:
@@ -387,17 +412,8 @@ def run_batch(
     state = store.label[label].state
     hash, cost = store.node[state].hash, store.label[label].cost
     width = case.key.shape[1] >> 1
-    end = start + case.latency[stage, size]
-    for j in range(store.child.shape[0]):
-        code = store.code[state, j]
-        if code & WARM:
-            p = code & (WARM - 1)
-            hash ^= case.key[j, width + p] ^ case.key[j, p]
-            code = p
-        store.child[j] = code
-    if case.keeps:
-        for group in range(0, store.number.shape[0], 2):
-            end += case.switch[stage] * store.taken[group]
+    hash ^= cool(case, store, state)
+    end = start + seconds_of(case, store, stage, size)
     for group in range(store.number.shape[0]):
         for i in range(store.taken[group]):
             j = store.waiting[group, i]

@@ -34,10 +34,12 @@ from dnnplan.solvers.kernels.serving_labels import (
     Case,
     Store,
     collect,
+    cool,
     find,
     next_batch,
     pop,
     push,
+    seconds_of,
     start_of,
     waits_until,
     write,
@@ -191,17 +193,8 @@ def run_late(
     state = store.label[label].state
     hash = store.node[state].hash
     width = case.key.shape[1] >> 1
-    end = start + case.latency[stage, size]
-    for j in range(store.child.shape[0]):
-        code = store.code[state, j]
-        if code & WARM:
-            p = code & (WARM - 1)
-            hash ^= case.key[j, width + p] ^ case.key[j, p]
-            code = p
-        store.child[j] = code
-    if case.keeps:
-        for group in range(0, store.number.shape[0], 2):
-            end += case.switch[stage] * store.taken[group]
+    hash ^= cool(case, store, state)
+    end = start + seconds_of(case, store, stage, size)
     for group in range(store.number.shape[0]):
         for i in range(store.taken[group]):
             j = store.waiting[group, i]

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from serving_cases import affine_problem
 
-from dnnplan.costs.serving import serving_problem
+from dnnplan.costs.serving import Samples, serving_problem
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.errors import UnsupportedError
 from dnnplan.instances.sections import Arrivals
 from dnnplan.serving.draws import draw_samples
 from dnnplan.serving.policies import make_policy
-from dnnplan.serving.policies.mdp import batch_sizes, best_actions
+from dnnplan.serving.policies.common import Policy
+from dnnplan.serving.policies.mdp import (
+    arrival_chances,
+    batch_sizes,
+    best_actions,
+    decide,
+    leaving_chances,
+)
 from dnnplan.serving.simulate import simulate
 
 
@@ -67,3 +74,27 @@ def test_sizes_of_batches_hold_the_least_and_the_largest(largest):
     assert sizes[0] == 1
     assert sizes[-1] == largest
     assert sizes == sorted(set(sizes))
+
+
+def test_chances_add_up():
+    span = np.array([[0.5, 3.0, 40.0]])
+    arriving = arrival_chances(span, 0.7, 6)
+    leaving = leaving_chances(np.array([0.0, 0.3, 1.0]), batch_sizes(5))
+    assert arriving.sum(axis=-1) == pytest.approx(np.ones((1, 3)))
+    assert leaving.sum(axis=-1) == pytest.approx(np.ones((3, 5)))
+    assert leaving[2, 3, 4] == 1.0
+    assert leaving[1, 1, :3] == pytest.approx([0.49, 0.42, 0.09])
+
+
+def test_actions_of_large_batches_keep_their_size():
+    problem = affine_problem(0.001, 3.0, batch=2000)
+    zeros = np.zeros(1500, dtype=np.int64)
+    samples = Samples(arrival=zeros.astype(float), stream=zeros, depth=zeros + 1)
+    all_of_them = Policy("mdp", decide, np.array([1.0, 1.0, -1.0, 1500.0]))
+    done = simulate(problem, all_of_them, samples)
+    assert done.sizes.sum() == done.sizes[0, 1500] == 1
+
+
+def test_lines_do_not_grow_with_batches_without_end():
+    problem = affine_problem(0.001, 3.0, batch=2000, arrivals=Arrivals(kind="poisson", rate=0.1))
+    assert len(make_policy("mdp", problem).parameters) < 200

@@ -117,6 +117,15 @@ def test_fewer_samples_are_late_than_with_policies_that_drop(load):
         assert ours <= 1.02 * simulate(problem, make_policy(name, problem), samples).violated.mean()
 
 
+@pytest.mark.parametrize("objective", ["mean_latency", "late"])
+def test_batches_of_thousands_are_planned_and_run(objective):
+    """Sizes are told apart from stages, and tables do not grow with the largest batch."""
+    problem = queue(0.9, exits=(0.5, 0.5), batch=3000, slo=500.0, objective=objective)
+    done = simulate(problem, of_effort(problem, QUICK), draw_samples(problem, 20_000, 1))
+    assert np.isfinite(done.left).all()
+    assert done.latency.mean() < 500.0
+
+
 def test_tables_are_made_for_the_expected_load_and_others():
     planner = Planner(queue(0.5), Effort(400, (0.7, 0.9), 500))
     assert planner.loads() == (pytest.approx(0.5), 0.7, 0.9)

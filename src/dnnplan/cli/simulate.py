@@ -189,7 +189,7 @@ def _setting(problem: ServingProblem, samples: Samples, arrivals: str | None, se
     from dnnplan.costs.serving import capacity
     from dnnplan.reports.serving_text import Setting
     from dnnplan.serving.arrivals import mean_rate
-    from dnnplan.serving.bound import latency_bound
+    from dnnplan.serving.runs import latency_bound
 
     processes = [stream.arrivals for stream in problem.streams]
     rates = [rate for process in processes if (rate := mean_rate(process)) is not None]

@@ -224,13 +224,11 @@ def _begin(now: float, device: int, state: State, job: Job, record: Record) -> N
     for k in range(count):
         sample = state.picked[k]
         _take(sample, state)
-        state.batch[sample] = number
         record.on_device[device, k] = sample
     if count < record.on_device.shape[1]:
         record.on_device[device, count] = NONE
     state.running[device] = count
     state.until[device] = now + span
-    state.latest[device] = number
     record.on_stage[device] = stage
     record.busy[device] += span
     record.sizes[stage, count] += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dnnplan.costs.serving.problem import Samples, ServingProblem
+from dnnplan.formulations.serving.bounds import mean_latency_bound
 from dnnplan.instances.errors import InputError, UnsupportedError
-from dnnplan.serving.bound import latency_bound
 from dnnplan.serving.policies import make_policy, policy_names
 from dnnplan.serving.policies.common import Policy
 from dnnplan.serving.simulate import Figures, Simulation, counted_from, figures, simulate
@@ -118,3 +118,15 @@ def bound_of(done: Simulation) -> float | None:
         arrival=samples.arrival[counts], stream=samples.stream[counts], depth=samples.depth[counts]
     )
     return latency_bound(done.problem, those)
+
+
+def latency_bound(problem: ServingProblem, samples: Samples) -> float:
+    """Lower bound in seconds on the mean latency of samples, all of one weight, whatever a policy knows.
+
+    Raises
+    ------
+    ValueError
+        There are no samples.
+    """
+    streams = tuple(replace(stream, weight=1.0) for stream in problem.streams)
+    return mean_latency_bound(replace(problem, streams=streams), samples)

@@ -53,10 +53,8 @@ class State(NamedTuple):
         (n,) stream of a sample that has arrived.
     place
         (n,) stage that a sample waits for; `NONE`: it does not wait.
-    batch
-        (n,) number of the last batch that a sample was in, `NONE`: none yet.
-    running, until, latest
-        (D,) samples in the batch that runs on a device, when the latest batch ends or ended, and its number.
+    running, until
+        (D,) samples in the batch that runs on a device, and when the latest batch ends or ended.
     arrived
         (S,) samples of a stream so far.
     parameters
@@ -86,10 +84,8 @@ class State(NamedTuple):
     deadline: Any
     stream: Any
     place: Any
-    batch: Any
     running: Any
     until: Any
-    latest: Any
     arrived: Any
     parameters: Any
     memory: Any

@@ -210,8 +210,6 @@ class Twin:
         count = len(samples)
         span = float(self.problem.latency[stage, count]) + float(self.problem.switch[stage]) * strangers
         batch = BatchRun(stage, now, now + span, tuple(samples))
-        self.state.batch[samples] = len(self.history.batches)
-        self.state.latest[device] = len(self.history.batches)
         self.history.batches.append(batch)
         self.history.joules += float(self.problem.energy[stage, count])
         self.running[device] = batch

@@ -31,7 +31,7 @@ LEAST_LOAD, MOST_LOAD, APART = 0.05, 0.8, 0.08
 SETTLED = 0.01
 """Part of the actions of a table that may still change."""
 BACKLOGS = (1.0, 1.25, 1.5, 2.0, 3.0, np.inf)
-"""Lines, in batches, from which only throughput counts."""
+"""Lines, in batches, or where a table has no line so long in its longest ones, from which only throughput counts."""
 AGES = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 """Ages, in times of one sample, from which a sample goes first."""
 MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -173,7 +173,9 @@ class Planner:
         rate = choice.load * segment.rate_at_full_batches
         head = np.zeros(exit_aware.CAPS)
         head[exit_aware.FIRST], head[exit_aware.STAGES] = segment.first, len(segment.leaves)
-        head[exit_aware.BACKLOG], head[exit_aware.ALONE] = choice.backlog * batch, segment.alone
+        # What a table does not tell apart is backlog, however large batches may be.
+        line = batch if batch <= segment.caps[0] else segment.reaches[0]
+        head[exit_aware.BACKLOG], head[exit_aware.ALONE] = choice.backlog * line, segment.alone
         return np.concatenate([head, segment.caps, segment.reaches, table_of(segment, rate)])
 
     def _needs(self, choice: Choice) -> FloatArray:
@@ -190,6 +192,7 @@ class Planner:
         )
 
     def _search(self, steps: Steps, judge: Callable[[Choice], float], *starts: dict[str, Any]) -> Choice:
+        judge = functools.cache(judge)  # steps come back to choices that were judged before
         best, least = Choice(self.loads()[0]), np.inf
         for load, start in itertools.product(self.loads(), starts):
             here = Choice(load, **start)

@@ -35,6 +35,8 @@ from dnnplan.serving.policies.common import (
     run_all,
     whole_latency,
 )
+from dnnplan.serving.policies.hopeless import pick_late
+from dnnplan.serving.policies.mdp import STEP
 from dnnplan.serving.state import COMPILED, DROP, MEMORY, PICK, STATE
 
 LATE, OLDEST, NEWEST, MOST, STRETCH, FINISH, PATIENCE, SEGMENTS, HEAD = range(9)
@@ -43,14 +45,13 @@ time to the end that a batch has to have left, whether batches run to their end,
 of segments, and where the segments begin, followed by the seconds that a sample at each stage still needs."""
 FIRST, STAGES, BACKLOG, ALONE, CAPS = range(5)
 """Places in a segment: first stage, number of stages, line at which only throughput counts, seconds of one sample, then
-the longest lines of the table, the lines looked up at most, and the table."""
-STEP = 1000
-"""A table has stage x 1000 + size, stages counted in the segment, or -1: wait."""
+the longest lines of the table, the lines looked up at most, and the table: actions as in `mdp`, stages counted in the
+segment."""
 
 
 @numba.njit(types.int64(types.int64, types.int64, STATE), **COMPILED)
 def propose(at, largest, state):  # type: ignore[no-untyped-def]
-    """What a segment wants to run: stage x 1000 + size; `NONE`: nothing, or to wait."""
+    """What a segment wants to run, stage x `STEP` + size; `NONE`: nothing, or to wait."""
     plan = state.parameters
     first, stages = int(plan[at + FIRST]), int(plan[at + STAGES])
     if state.length[first] >= plan[at + BACKLOG]:
@@ -74,16 +75,8 @@ def pick_lost(now, device, state):  # type: ignore[no-untyped-def]
     need = HEAD + int(state.parameters[SEGMENTS])
     count = 0
     for stage in range(len(state.length)):
-        if state.device[stage] != device:
-            continue
-        sample = state.head[stage]
-        while sample != NONE and count < len(state.picked):
-            if state.deadline[sample] < now + state.parameters[need + stage]:
-                state.picked[count] = sample
-                count += 1
-            elif len(state.slo) == 1:
-                break  # one objective: those behind came later
-            sample = state.after[sample]
+        if state.device[stage] == device:
+            count = pick_late(now + state.parameters[need + stage], stage, count, state)
     state.choice[1] = count
     return count
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from scipy import stats
 
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.serving.problem import IntArray, ServingProblem
@@ -22,10 +23,12 @@ from dnnplan.instances.errors import UnsupportedError
 from dnnplan.serving.arrivals import mean_rate
 from dnnplan.serving.policies.common import RUN, WAIT, Policy, compiled
 
+STEP = 2**20
+"""Actions are stage x STEP + size, or -1: wait. All of them are exact as floats."""
 MOST_STATES = 60_000
-NEW, DEEP, LOOKED_UP = 40, 8, 0.75
-"""Longest line of new samples and of others, at least, and the part of the first that is looked up: at its end, samples
-that come are not counted.
+NEW, LONGEST, DEEP, LOOKED_UP = 40, 160, 8, 0.75
+"""Longest line of new samples, at least and at most, of others, at least, and the part of the first that is looked up:
+at its end, samples that come are not counted.
 """
 TOLERANCE = 1e-4
 """Relative change of the mean number of samples at which sweeps end."""
@@ -35,7 +38,7 @@ MOST_ROUNDS, SWEEPS = 200, 12
 
 @compiled
 def decide(now, device, state):  # type: ignore[no-untyped-def]
-    """Look the state up; `parameters`: S, then S caps, then an action for each state, stage x 1000 + size or -1."""
+    """Look the state up; `parameters`: S, then S caps, then an action for each state."""
     stages = int(state.parameters[0])
     at = 0
     for stage in range(stages):
@@ -45,7 +48,7 @@ def decide(now, device, state):  # type: ignore[no-untyped-def]
     action = int(state.parameters[1 + stages + at])
     if action < 0:
         return WAIT
-    state.choice[0], state.choice[1] = action // 1000, action % 1000
+    state.choice[0], state.choice[1] = action // STEP, action % STEP
     return RUN
 
 
@@ -79,7 +82,7 @@ def _caps(problem: ServingProblem, cap: int | None) -> IntArray:
     stages, batch = len(problem.stages), problem.max_batch
     caps = np.full(stages, cap if cap is not None else max(batch, DEEP))
     if cap is None:
-        caps[0] = max(NEW, math.ceil(2.5 * batch))
+        caps[0] = min(max(NEW, math.ceil(2.5 * batch)), LONGEST)
         while np.prod(caps + 1) > MOST_STATES and caps[1:].max(initial=0) > 4:
             caps[1:] -= 1
     if np.prod(caps + 1) > MOST_STATES:
@@ -114,7 +117,7 @@ def best_actions(
 
     Returns
     -------
-    (states,) stage x 1000 + size, -1: wait; states in the order of their lines, the last stage fastest.
+    (states,) stage x `STEP` + size, -1: wait; states in the order of their lines, the last stage fastest.
     """
     process = process_of(latency, leaves, rate, caps)
     states = len(process.total)
@@ -134,22 +137,20 @@ def best_actions(
 
 
 class Process(NamedTuple):
-    """A decision process, as arrays for compiled code: S stages, B samples in a batch.
+    """A decision process, as arrays for compiled code: S stages, K sizes of batches.
 
     Parameters
     ----------
-    latency
-        (S, B + 1) seconds.
+    sizes
+        (K,) sizes of batches, the largest no larger than the longest line.
+    span
+        (S, K) seconds of batches.
     rate
         Arrivals a second.
-    arriving
-        (S, B + 1, caps[0] + 1) chances of so many arrivals during a batch.
-    leaving
-        (S, B + 1, B + 1) chances that of b samples so many leave.
+    arriving, leaving
+        Of `arrival_chances` and `leaving_chances`.
     caps
         (S,) longest lines.
-    sizes
-        Sizes of batches.
     stride
         (S,) how far states are apart that differ by one sample in a line.
     line
@@ -158,12 +159,12 @@ class Process(NamedTuple):
         (states,) all samples that wait.
     """
 
-    latency: Any
+    sizes: Any
+    span: Any
     rate: Any
     arriving: Any
     leaving: Any
     caps: Any
-    sizes: Any
     stride: Any
     line: Any
     total: Any
@@ -172,13 +173,15 @@ class Process(NamedTuple):
 def process_of(latency: FloatArray, leaves: FloatArray, rate: float, caps: IntArray) -> Process:
     """The decision process of one network."""
     line = np.indices(tuple(caps + 1)).reshape(len(caps), -1).T
+    sizes = batch_sizes(min(latency.shape[1] - 1, int(caps.max())))
+    span = np.ascontiguousarray(latency[:, sizes], dtype=float)
     return Process(
-        latency=np.ascontiguousarray(latency, dtype=float),
+        sizes=sizes,
+        span=span,
         rate=float(rate),
-        arriving=arrival_chances(latency, rate, int(caps[0])),
-        leaving=leaving_chances(leaves, latency.shape[1] - 1),
+        arriving=arrival_chances(span, rate, int(caps[0])),
+        leaving=leaving_chances(leaves, sizes),
         caps=np.asarray(caps, dtype=np.int64),
-        sizes=batch_sizes(latency.shape[1] - 1),
         stride=np.append(np.cumprod(caps[:0:-1] + 1)[::-1], 1).astype(np.int64),
         line=np.ascontiguousarray(line, dtype=np.int64),
         total=line.sum(axis=1).astype(float),
@@ -191,28 +194,18 @@ def batch_sizes(largest: int) -> IntArray:
     return np.array(sorted({*sizes, largest}), dtype=np.int64)
 
 
-def arrival_chances(latency: FloatArray, rate: float, cap: int) -> FloatArray:
-    """(S, B + 1, cap + 1) chances of so many arrivals during a batch; the last one of so many or more."""
-    mean = rate * latency[:, :, None]
-    count = np.arange(cap + 1)
-    logarithm = np.array([math.lgamma(k + 1) for k in count])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chances = np.exp(count * np.log(mean) - mean - logarithm)
-    chances = np.where(mean > 0, chances, count == 0)
-    chances[..., -1] = np.maximum(1.0 - chances[..., :-1].sum(axis=-1), 0.0)
+def arrival_chances(span: FloatArray, rate: float, cap: int) -> FloatArray:
+    """(S, K, cap + 1) chances of so many arrivals during batches of (S, K) seconds; the last one of so many or more."""
+    mean = rate * span[..., None]
+    chances = stats.poisson.pmf(np.arange(cap + 1), mean)
+    chances[..., -1] = stats.poisson.sf(cap - 1, mean[..., 0])
     return np.ascontiguousarray(chances)
 
 
-def leaving_chances(leaves: FloatArray, batch: int) -> FloatArray:
-    """(S, B + 1, B + 1) chances that of b samples so many leave."""
-    table = np.zeros((len(leaves), batch + 1, batch + 1))
-    for stage, chance in enumerate(leaves):
-        for size in range(batch + 1):
-            for gone in range(size + 1):
-                table[stage, size, gone] = (
-                    math.comb(size, gone) * chance**gone * (1 - chance) ** (size - gone)
-                )
-    return table
+def leaving_chances(leaves: FloatArray, sizes: IntArray) -> FloatArray:
+    """(S, K, largest size + 1) chances that of the samples of a batch so many leave."""
+    gone = np.arange(int(sizes.max()) + 1)
+    return np.ascontiguousarray(stats.binom.pmf(gone, sizes[:, None], leaves[:, None, None]))
 
 
 @numba.njit(cache=True)
@@ -245,19 +238,18 @@ def sweep(value, time, actions, mean, process):  # type: ignore[no-untyped-def]
             actions[at] = -1
     expected, later = np.empty(len(value)), np.empty(len(value))
     for stage in range(len(process.caps)):
-        for count in process.sizes:
-            _over_arrivals(
-                value, time, process.arriving[stage, count], process.caps[0], rest, expected, later
-            )
-            _improve(stage, count, mean, process, expected, later, best, seconds, actions)
+        for k in range(len(process.sizes)):
+            chances = process.arriving[stage, k]
+            _over_arrivals(value, time, chances, process.caps[0], rest, expected, later)
+            _improve(stage, k, mean, process, expected, later, best, seconds, actions)
     value[0], time[0] = start, clock
     return best, seconds
 
 
 @numba.njit(cache=True)
-def _improve(stage, count, mean, process, expected, later, best, seconds, actions):  # type: ignore[no-untyped-def]
-    """Where it is better than what is known, choose to run `count` samples of a stage."""
-    span, stride = process.latency[stage, count], process.stride
+def _improve(stage, k, mean, process, expected, later, best, seconds, actions):  # type: ignore[no-untyped-def]
+    """Where it is better than what is known, choose to run a batch of size number k of a stage."""
+    count, span, stride = process.sizes[k], process.span[stage, k], process.stride
     last = stage + 1 == len(process.caps)
     for at in range(len(best)):
         # Samples beyond a cap would be gone for nothing.
@@ -268,14 +260,14 @@ def _improve(stage, count, mean, process, expected, later, best, seconds, action
         until = span
         base = at - count * stride[stage]
         for gone in range(count + 1):
-            chance = process.leaving[stage, count, gone]
+            chance = process.leaving[stage, k, gone]
             if chance > 0.0:
                 moved = 0 if last else (count - gone) * stride[stage + 1]
                 cost += chance * expected[base + moved]
                 until += chance * later[base + moved]
         if cost < best[at]:
             best[at], seconds[at] = cost, until
-            actions[at] = stage * 1000 + count
+            actions[at] = stage * STEP + count
 
 
 @numba.njit(cache=True)
