@@ -45,7 +45,14 @@ def check(
     found, result = read_plan_or_result(plan)
     options = {"format": format, "select": select, **opt.parse_options(option)}
     whole = load_instance(
-        instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_, conditions=conditions
+        instance,
+        platform,
+        plan,
+        opt.parse_dims(dim),
+        options=options,
+        changes=set_,
+        conditions=conditions,
+        carried=found,
     )
     violations = find_violations(
         whole,
@@ -90,7 +97,9 @@ def explain(
 
     found, _ = read_plan_or_result(plan)
     options = {"format": format, "select": select, **opt.parse_options(option)}
-    whole = load_instance(instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_)
+    whole = load_instance(
+        instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_, carried=found
+    )
     if found.problem != "mapping":
         raise UnsupportedError(
             f"{plan}: explain speaks of plans of mapping, this one is of {found.problem}; `dnnplan show` has its steps"

@@ -40,10 +40,11 @@ def show(
     width: Annotated[int | None, typer.Option(min=40, help="Columns of the chart.")] = None,
     force: opt.Force = False,
 ) -> None:
-    """Show an instance as tables, or (with --instance) a plan as a Gantt chart, picture or trace."""
+    """Show an instance as tables, or a plan (with --instance if it carries none) as a chart, picture or trace."""
     opt.require_free(output, force=force, suffixes=PICTURES)
     opt.require_free(trace, force=force, suffixes=(".json",))
-    if instance:
+    carried = None if instance or len(files) > 1 else _carrying_plan(files[0])
+    if instance or carried is not None:
         if len(files) > 1:
             raise InputError(f"show takes one plan, got {len(files)}: {', '.join(files)}")
         options = {"format": format, "select": select, **opt.parse_options(option)}
@@ -55,6 +56,7 @@ def show(
             options=options,
             changes=set_,
             conditions=conditions,
+            carried=carried,
         )
         _show_plan(files[0], whole, output, trace, width, force=force)
         return
@@ -72,6 +74,17 @@ def show(
         many = load_all(list(files), platform=platform, **reading)
     for one in many:
         _show_instance(changed(one, set_ or ()), layers=layers)
+
+
+def _carrying_plan(name: str) -> Plan | None:
+    """The plan in a file, if it is one that carries its instance."""
+    if Path(name).suffix.lower() not in (".json", ".yaml", ".yml") or not Path(name).is_file():
+        return None
+    try:
+        plan, _ = read_any_plan(name)
+    except InputError:
+        return None
+    return plan if "instance" in plan.extensions else None
 
 
 def _refuse_plan(files: list[str]) -> None:

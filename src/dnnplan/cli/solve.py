@@ -15,7 +15,7 @@ from dnnplan.cli.consoles import chart_width, console, error_console, note, prin
 from dnnplan.cli.front import pair_of, solve_front
 from dnnplan.cli.interrupts import stop_on_interrupt
 from dnnplan.cli.live import progress_line
-from dnnplan.cli.plans import read_plan_or_result, result_tree
+from dnnplan.cli.plans import carrying, read_plan_or_result, result_tree
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Plan, Result
@@ -59,6 +59,8 @@ def solve(
 
     Exit codes: 0 plan, 2 bad input, 3 infeasible, 4 no plan found, 130 interrupted without a plan.
     """
+    import msgspec
+
     from dnnplan.instances.loading import load
     from dnnplan.instances.what_if import changed
 
@@ -92,6 +94,8 @@ def solve(
         return
     changes = [*(set_ or ()), *([] if request is None else [request.words])]
     result = _mentioning(search(instance, objective, settings), changes)
+    if result.plan is not None:
+        result = msgspec.structs.replace(result, plan=carrying(result.plan, instance, files))
     if result.plan is not None and output is not None:
         from dnnplan.instances.files import write_plan
 
