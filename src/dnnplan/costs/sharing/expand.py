@@ -67,9 +67,8 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
         raise UnsupportedError(
             "tasks with releases, periods, deadlines or batches of their own share no block"
         )
-    levels = max(len(sharing.branch_points), len(sharing.affinity), len(sharing.groups))
-    stated = [sharing.stem, *sharing.blocks, sharing.head]
-    if any(block is not None for block in stated) or not any(task.blocks for task in tasks):
+    levels = levels_of(instance)
+    if _by_figures(instance):
         costs = block_costs(_without_flops(instance))
         graph = TaskGraph(costs=costs, groups=indexed_groups(given, names, levels))
         return _of_figures(instance, graph, names)
@@ -77,6 +76,78 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
     costs = BlockCosts(bytes=shape, compute=shape, load=shape, stem=True, head=True, unit=None)
     graph = TaskGraph(costs=costs, groups=indexed_groups(given, names, levels))
     return _of_layers(instance, graph, tasks)
+
+
+def layers_by_block(
+    instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None = None
+) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Names of the layers that `expand` gives each block of each task: ``[block][task]``.
+
+    Layers of a block correspond by their place in it, whatever the task graph. Blocks that the instance states by
+    figures are one layer each; a stem is shared by all tasks.
+
+    Parameters
+    ----------
+    groups
+        Names of tasks, partition at each branch point; None: nothing is shared but a stem.
+
+    Raises
+    ------
+    PlanError
+        `groups` is no task graph of the instance.
+    """
+    tasks = instance.effective_tasks()
+    names = [task.name for task in tasks]
+    levels = levels_of(instance)
+    given = groups if groups is not None else [[[name] for name in names]] * levels
+    figures = _by_figures(instance)
+    stem, head = stem_and_head(instance)
+    everyone = tuple(range(len(tasks)))
+    partitions = [*indexed_groups(given, names, levels)]
+    partitions = [(everyone,)] * stem + partitions + [tuple((t,) for t in everyone)] * head
+    cuts = [_cut(task, levels) for task in tasks]
+
+    def of(b: int, group: Sequence[int]) -> tuple[str, ...]:
+        if figures:
+            return (_label(b, group, names),)
+        return tuple(f"{names[group[0]]}/{layer}" for layer in cuts[group[0]][b])
+
+    home = [{t: group for group in level for t in group} for level in partitions]
+    return tuple(tuple(of(b, row[t]) for t in everyone) for b, row in enumerate(home))
+
+
+def _label(block: int, group: Sequence[int], names: Sequence[str]) -> str:
+    """Name of the layer that stands for a block stated by figures."""
+    return f"block {block}: {'+'.join(names[t] for t in group)}"
+
+
+def levels_of(instance: Instance) -> int:
+    """Number of branch points of an instance; 0 without the section `sharing`."""
+    sharing = instance.sharing
+    if sharing is None:
+        return 0
+    return max(len(sharing.branch_points), len(sharing.affinity), len(sharing.groups))
+
+
+def stem_and_head(instance: Instance) -> tuple[bool, bool]:
+    """Whether there is a block that all tasks share, and whether each task has a last block of its own."""
+    sharing = instance.sharing
+    if sharing is None or not _by_figures(instance):
+        return sharing is not None, sharing is not None
+    return sharing.stem is not None, sharing.head is not None
+
+
+def _by_figures(instance: Instance) -> bool:
+    """Whether blocks are stated by figures, and not as layers of the tasks' networks."""
+    sharing = instance.sharing
+    assert sharing is not None
+    stated = [sharing.stem, *sharing.blocks, sharing.head]
+    return any(block is not None for block in stated) or not any(task.blocks for task in instance.tasks)
+
+
+def _cut(task: Task, levels: int) -> list[tuple[str, ...]]:
+    """Layers of a task by block: stem, one behind each branch point, head."""
+    return [*task.blocks[: levels + 1], tuple(n for rest in task.blocks[levels + 1 :] for n in rest)]
 
 
 def _without_flops(instance: Instance) -> Instance:
@@ -135,7 +206,7 @@ def _of_figures(instance: Instance, graph: TaskGraph, names: Sequence[str]) -> I
     sharing = instance.sharing
     assert sharing is not None
     blocks = [b for b in (sharing.stem, *sharing.blocks, sharing.head) if b is not None]
-    labels = [f"block {b}: {'+'.join(names[t] for t in group)}" for b, group in graph.nodes]
+    labels = [_label(b, group, names) for b, group in graph.nodes]
     weights, seconds = graph.of_nodes(graph.costs.bytes), graph.of_nodes(graph.costs.compute)
     layers, tensors, table = [], [], {}
     for v, (b, group) in enumerate(graph.nodes):
@@ -189,10 +260,7 @@ def _of_layers(instance: Instance, graph: TaskGraph, tasks: Sequence[Task]) -> I
     """Each node the layers of its first task; layers of a group correspond by their place in the block."""
     models = {model.name: model for model in instance.models}
     levels = graph.costs.levels
-    cuts = [
-        [*task.blocks[: levels + 1], tuple(n for rest in task.blocks[levels + 1 :] for n in rest)]
-        for task in tasks
-    ]
+    cuts = [_cut(task, levels) for task in tasks]
     place = [
         {name: (b, i) for b, names in enumerate(blocks) for i, name in enumerate(names)} for blocks in cuts
     ]

@@ -158,8 +158,13 @@ def mean_visits(n: int, ordering: Ordering) -> tuple[FloatArray, FloatArray]:
     return (within if ordering.input == "same" else within + first), within
 
 
-def grouping_problem(instance: Instance) -> GroupingProblem:
+def grouping_problem(instance: Instance, costs: BlockCosts | None = None) -> GroupingProblem:
     """The grouping problem of an instance.
+
+    Parameters
+    ----------
+    costs
+        What blocks cost; None: what the instance says, on its one device.
 
     Raises
     ------
@@ -181,7 +186,7 @@ def grouping_problem(instance: Instance) -> GroupingProblem:
         raise InstanceError(
             problems=[Problem("sharing", "missing, expected tasks and what they could share")]
         )
-    costs = block_costs(instance)
+    costs = block_costs(instance) if costs is None else costs
     levels = costs.levels
     affinity = np.array(sharing.affinity, dtype=float).reshape(len(sharing.affinity), len(tasks), len(tasks))
     if levels and not sharing.affinity:

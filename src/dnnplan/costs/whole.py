@@ -1,0 +1,243 @@
+"""The view of the whole plan: a task graph, and the mapping of the network that it gives (docs/cost-model.md, 13)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from msgspec.structs import replace as with_members
+
+from dnnplan.costs.decisions import Decisions
+from dnnplan.costs.evaluate import Evaluation, evaluate
+from dnnplan.costs.judged import Judged, Terms, keeps_limits, stages_of, weighted
+from dnnplan.costs.mapping import MappingProblem
+from dnnplan.costs.objectives import UNITS, is_feasible, measure
+from dnnplan.costs.resolve import mapping_problem
+from dnnplan.costs.sharing.blocks import BlockCosts
+from dnnplan.costs.sharing.expand import expand, layers_by_block, levels_of, stem_and_head
+from dnnplan.costs.sharing.graph import Groups, canonical_groups, indexed_groups, named_groups
+from dnnplan.costs.sharing.grouping import MEASURES as GRAPH_MEASURES
+from dnnplan.costs.sharing.grouping import GroupingProblem, grouping_problem
+from dnnplan.instances import Instance, InstanceError, Limits, Plan, Problem
+
+MAPPING_LIMITS = ("deadline", "calls_per_device", "switches")
+"""Limits of mappings that are no measures."""
+Answer = tuple[Groups, Plan | Decisions | Evaluation]
+"""A task graph, and a mapping of the network that it gives."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WholeAnswer:
+    """A judged answer as indices: the task graph, its mapping, and the tasks in the order in which they end."""
+
+    groups: Groups
+    evaluation: Evaluation
+    task_order: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WholeProblem:
+    """Which tasks share which blocks, and where and when what is left runs.
+
+    Without a section `sharing` nothing can be shared: the task graph is empty, and the network that is mapped is the
+    instance itself. Otherwise it is that of `expand`, with one job of the task ``shared``.
+
+    Parameters
+    ----------
+    grouping
+        The task graph alone, with its limits; costs of blocks are those of `best_device`. None: nothing can be shared.
+    mapping_stage
+        The part of the objective that is about the mapping; ``latency`` where it has none.
+    """
+
+    instance: Instance
+    tasks: tuple[str, ...]
+    grouping: GroupingProblem | None
+    mapping_stage: Terms
+    stages: tuple[Terms, ...]
+    limits: dict[str, float]
+    sums_at_most: tuple[tuple[Terms, float], ...] = ()
+    sense: str = field(default="min", init=False)
+    views: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False)
+
+    @property
+    def n(self) -> int:
+        """Number of tasks."""
+        return len(self.tasks)
+
+    @property
+    def levels(self) -> int:
+        """Number of branch points."""
+        return 0 if self.grouping is None else self.grouping.levels
+
+    @property
+    def apart(self) -> Groups:
+        """The task graph in which nothing is shared but a stem."""
+        return (tuple((t,) for t in range(self.n)),) * self.levels
+
+    def layers(self, groups: Groups) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Layers of each block of each task as indices of `mapping(groups)`; empty if nothing can be shared.
+
+        Layers of a block correspond by their place in it, whatever the task graph: so a placement carries over.
+        """
+        if not self.levels:
+            return ()
+        index = layer_index(self.mapping(groups))
+        names = layers_by_block(self.instance, named_groups(groups, self.tasks))
+        return tuple(tuple(tuple(index[name] for name in cell) for cell in row) for row in names)
+
+    def unit(self, name: str) -> str | None:
+        """Unit of a measure."""
+        if name in UNITS:
+            return UNITS[name]
+        return None if self.grouping is None else self.grouping.unit(name)
+
+    def mapping(self, groups: Groups) -> MappingProblem:
+        """The mapping that is left to find when the task graph is known, with the limits of mappings.
+
+        Its stage is `mapping_stage`; what earlier stages ask for is only kept by `judge`.
+        """
+        groups = canonical_groups(groups)
+        if groups not in self.views:
+            self.views[groups] = mapping_view(
+                self.instance, self.tasks, groups, self.mapping_stage, self.limits
+            )
+        return self.views[groups]
+
+    def judge(self, answer: Plan | Answer) -> Judged:
+        """Measure a task graph with a mapping, and say whether they keep all limits.
+
+        Raises
+        ------
+        PlanError
+            A plan that does not fit the instance, or cannot run.
+        """
+        mapping: Plan | Decisions | Evaluation
+        if isinstance(answer, Plan):
+            groups = indexed_groups(answer.groups, self.tasks, self.levels)
+            mapping = with_members(answer, problem="mapping", groups=(), task_order=(), instance="")
+        else:
+            groups, mapping = canonical_groups(answer[0]), answer[1]
+        view = self.mapping(groups)
+        found = mapping if isinstance(mapping, Evaluation) else evaluate(view, mapping)
+        measures = {} if self.grouping is None else self.grouping.measures(groups)
+        measures |= {name: measure(name, found.cost) for name in UNITS}
+        value = weighted(self.stages[0], measures)
+        return Judged(
+            decisions=WholeAnswer(groups=groups, evaluation=found, task_order=self._order(groups, found)),
+            measures=measures,
+            value=value,
+            feasible=math.isfinite(value)
+            and is_feasible(found)
+            and keeps_limits(measures, self.limits, self.sums_at_most),
+        )
+
+    def _order(self, groups: Groups, found: Evaluation) -> tuple[int, ...]:
+        """Tasks in the order in which their last layers end; ties as they are listed."""
+        end = np.zeros(self.n)
+        ends = {i: found.end[c] for c, layers in enumerate(found.decisions.calls) for i in layers}
+        if self.levels:
+            for row in self.layers(groups):
+                end = np.maximum(end, [max((ends[i] for i in cell), default=0.0) for cell in row])
+        else:
+            task_of = {name: t for t, name in enumerate(self.tasks)}
+            for i, name in enumerate(found.problem.layers):
+                t = task_of[name.split("/", 1)[0]]
+                end[t] = max(end[t], ends[i])
+        return tuple(sorted(range(self.n), key=lambda t: (end[t], t)))
+
+    def plan(self, judged: Judged) -> Plan:
+        """The plan as a file has it: that of the mapping, with the task graph and the order of the tasks."""
+        answer: WholeAnswer = judged.decisions
+        evaluation = answer.evaluation
+        times = {name: (evaluation.starts[name], evaluation.ends[name]) for name in evaluation.starts}
+        return with_members(
+            evaluation.plan,
+            problem="joint",
+            instance=self.instance.hash(),
+            groups=named_groups(answer.groups, self.tasks),
+            task_order=tuple(self.tasks[t] for t in answer.task_order),
+            times=times,
+        )
+
+
+def mapping_instance(instance: Instance, tasks: tuple[str, ...], groups: Groups) -> Instance:
+    """The instance that is mapped once a task graph is chosen, without limits; the instance itself if there is none."""
+    bare = with_members(instance, objective="latency", limits=Limits())
+    if not groups:
+        return with_members(bare, sharing=None, ordering=None)
+    return expand(bare, named_groups(groups, tasks))
+
+
+def mapping_view(
+    instance: Instance, tasks: tuple[str, ...], groups: Groups, stage: Terms, limits: dict[str, float]
+) -> MappingProblem:
+    """The view of that instance for one stage of an objective, with the limits that mappings keep."""
+    kept = {name: value for name, value in limits.items() if name in UNITS or name in MAPPING_LIMITS}
+    view = mapping_problem(mapping_instance(instance, tasks, groups))
+    return replace(view, stages=(stage,), limits=kept)
+
+
+def whole_problem(instance: Instance) -> WholeProblem:
+    """The whole problem of an instance: its tasks, what they could share, and its platform.
+
+    Raises
+    ------
+    InstanceError
+        There is no task or no platform.
+    UnsupportedError
+        Tasks that could share have releases, periods, deadlines or batches of their own.
+    """
+    tasks = tuple(task.name for task in instance.effective_tasks())
+    if not tasks:
+        raise InstanceError(problems=[Problem("tasks", "missing, expected tasks or networks to plan")])
+    stages, limits = stages_of(
+        instance, (*GRAPH_MEASURES, *UNITS), "task graph and mapping together", MAPPING_LIMITS
+    )
+    grouping = None
+    if levels_of(instance):
+        apart: Groups = (tuple((t,) for t in range(len(tasks))),) * levels_of(instance)
+        view = mapping_view(instance, tasks, apart, (("latency", 1.0),), {})
+        alone = with_members(instance, objective="variety", limits=Limits())
+        grouping = grouping_problem(alone, costs=costs_on_best_device(alone, view))
+        grouping = replace(grouping, limits={k: v for k, v in limits.items() if k in GRAPH_MEASURES})
+    stage = tuple((name, weight) for name, weight in stages[0] if name in UNITS)
+    return WholeProblem(
+        instance=instance,
+        tasks=tasks,
+        grouping=grouping,
+        mapping_stage=stage or (("latency", 1.0),),
+        stages=stages,
+        limits=limits,
+    )
+
+
+def costs_on_best_device(instance: Instance, apart: MappingProblem) -> BlockCosts:
+    """Blocks of every task on the one device that runs all of them fastest: what one device would order and share.
+
+    Where no device can run everything, each layer counts on its fastest device (ours).
+
+    Parameters
+    ----------
+    apart
+        The view of the network in which nothing is shared.
+    """
+    by_block = layers_by_block(instance)
+    index = layer_index(apart)
+    total = apart.duration.sum(axis=0)
+    one = np.isfinite(total).any()
+    best = np.full(apart.n, int(np.argmin(total))) if one else np.argmin(apart.duration, axis=1)
+    rows = np.arange(apart.n)
+    figures = apart.weight_bytes, apart.duration[rows, best], apart.load[rows, best]
+    size, compute, load = (
+        np.array([[sum(float(f[index[name]]) for name in names) for names in row] for row in by_block])
+        for f in figures
+    )
+    stem, head = stem_and_head(instance)
+    return BlockCosts(bytes=size, compute=compute, load=load, stem=stem, head=head, unit="s")
+
+
+def layer_index(view: MappingProblem) -> dict[str, int]:
+    """Index of each layer by its name in the network, without task and job."""
+    return {name.split("/", 2)[2]: i for i, name in enumerate(view.layers)}
