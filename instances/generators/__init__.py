@@ -13,6 +13,7 @@ from dnnplan.instances.generators.families import (
 from dnnplan.instances.generators.recipe import Recipe
 from dnnplan.instances.generators.sharing import sharing_by_name, task_sharing
 from dnnplan.instances.generators.small import all_executions, random_small
+from dnnplan.instances.generators.whole import whole_by_name, whole_instance
 
 __all__ = [
     "FAMILIES",
@@ -28,4 +29,6 @@ __all__ = [
     "series_parallel",
     "sharing_by_name",
     "task_sharing",
+    "whole_by_name",
+    "whole_instance",
 ]

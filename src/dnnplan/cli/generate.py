@@ -8,23 +8,28 @@ import typer
 
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import note
+from dnnplan.instances import Instance
 from dnnplan.instances.errors import InputError
 
 
 def generate(
     *,
     kind: Annotated[
-        str, typer.Argument(help="layered, erdos, series-parallel, fork-join, chain, multi or sharing.")
+        str,
+        typer.Argument(help="layered, erdos, series-parallel, fork-join, chain, multi, sharing or whole."),
     ],
     layers: Annotated[
         str, typer.Option(help="Number of layers; for multi one number each: 20,20,20.")
     ] = "50",
-    devices: Annotated[int, typer.Option(min=1, help="Number of devices.")] = 4,
-    ccr: Annotated[float, typer.Option(min=0.0, help="Communication-to-computation ratio.")] = 1.0,
+    devices: Annotated[int | None, typer.Option(min=1, help="Number of devices (4; for whole 3).")] = None,
+    ccr: Annotated[
+        float | None, typer.Option(min=0.0, help="Communication-to-computation ratio (1; for whole 0.5).")
+    ] = None,
     heterogeneity: Annotated[float | None, typer.Option(help="How far devices differ.")] = None,
     spread: Annotated[Literal["beta", "range"] | None, typer.Option(help="Meaning of heterogeneity.")] = None,
-    tasks: Annotated[int, typer.Option(help="Tasks, for sharing.")] = 10,
+    tasks: Annotated[int | None, typer.Option(help="Tasks, for sharing (10) and whole (4).")] = None,
     levels: Annotated[int, typer.Option(help="Branch points, for sharing.")] = 5,
+    blocks: Annotated[int, typer.Option(help="Blocks of each task, for whole.")] = 6,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any other option of the generator; repeatable."),
@@ -38,12 +43,15 @@ def generate(
     from dnnplan.instances.files import dumps, write_instance
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
-    options: dict[str, Any] = {"devices": devices, "ccr": ccr, **_others(set_)}
-    options |= {"heterogeneity": heterogeneity} if heterogeneity is not None else {}
-    options |= {"spread": spread} if spread is not None else {}
+    given = {"devices": devices, "ccr": ccr, "heterogeneity": heterogeneity, "spread": spread}
+    options: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | _others(set_)
+    if kind != "whole":
+        options = {"devices": 4, "ccr": 1.0} | options
     counts = _counts(layers)
     if kind == "sharing":
-        instance = generators.task_sharing(tasks, levels, seed=seed)
+        instance = generators.task_sharing(10 if tasks is None else tasks, levels, seed=seed)
+    elif kind == "whole":
+        instance = _whole(tasks, blocks, seed, options)
     elif kind == "multi":
         instance = generators.multi_model(tuple(counts), seed=seed, **options)
     elif len(counts) != 1:
@@ -55,6 +63,20 @@ def generate(
         return
     write_instance(instance, output, overwrite=force)
     note(f"instance: {output}")
+
+
+def _whole(tasks: int | None, blocks: int, seed: int, options: dict[str, Any]) -> Instance:
+    """A network for each task, on several devices; `options` are those of the generator."""
+    from dnnplan.instances.generators import whole_instance
+
+    known = ("devices", "ccr", "heterogeneity", "layers", "variety", "memory")
+    for name, value in options.items():
+        if name not in known:
+            raise InputError(f"{name}: no option of whole; known: {', '.join(known)}")
+        numbers = int if name in ("devices", "layers") else (int, float)
+        if isinstance(value, bool) or not isinstance(value, numbers):
+            raise InputError(f"{name}: {value!r}, expected a number")
+    return whole_instance(4 if tasks is None else tasks, blocks, seed=seed, **options)
 
 
 def _counts(text: str) -> list[int]:
