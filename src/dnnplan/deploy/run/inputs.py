@@ -1,0 +1,78 @@
+"""Numbers for the inputs of a manifest: given in a file, or made up."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dnnplan.deploy.manifest import Manifest, Value
+from dnnplan.deploy.run.sessions import Array, made_up
+from dnnplan.instances.errors import FormatError, InputError
+from dnnplan.instances.wording import suggestion
+
+RUNTIME_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"}
+MOST_BYTES = 2**33
+"""Bytes of all arrays of a file together."""
+
+
+def input_arrays(manifest: Manifest, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """An array for every input of a manifest: what is given, by value or by name, and seeded numbers for the rest.
+
+    Raises
+    ------
+    InputError
+        An array of another type or shape than the input, or for no input.
+    """
+    given = dict(given or {})
+    found: dict[str, Array] = {}
+    used: set[str] = set()
+    for value in manifest.inputs:
+        key = value.id if value.id in given else value.name
+        if key in given:
+            used.add(key)
+            found[value.id] = np.ascontiguousarray(_checked(value, given[key]))
+        else:
+            kind = RUNTIME_TYPES.get(value.dtype, f"tensor({value.dtype})")
+            # By name: two tasks with the same network get the same numbers, as two readers of one camera would.
+            found[value.id] = made_up(value.name, kind, value.shape or ())
+    for key in given:
+        if key not in used:
+            names = tuple(value.id for value in manifest.inputs)
+            raise InputError(f"inputs: {key!r} is no input{suggestion(key, names)}; inputs are {', '.join(names[:10])}")
+    return found
+
+
+def _checked(value: Value, array: Array) -> Array:
+    if array.dtype.name != value.dtype:
+        raise InputError(f"inputs: {value.id!r} has type {array.dtype.name}, expected {value.dtype}")
+    shape = value.shape or array.shape
+    fits = len(array.shape) == len(shape) and all(
+        not isinstance(size, int) or size == own for size, own in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise InputError(f"inputs: {value.id!r} has shape {list(array.shape)}, expected {list(shape)}")
+    return array
+
+
+def read_inputs(path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz`` file; objects in it are refused, since reading them could run code.
+
+    Raises
+    ------
+    FormatError
+        Not such a file, or larger than 8 GiB unpacked.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+        if total > MOST_BYTES:
+            raise FormatError(f"holds {total} bytes, expected at most {MOST_BYTES}", source=str(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"not an .npz file of numbers: {error}", source=str(path)) from None
