@@ -26,7 +26,7 @@ class Capabilities:
     Parameters
     ----------
     problem
-        ``mapping``, ``grouping``, ``selection``, ``ordering``, ``joint`` or ``serving``.
+        ``mapping``, ``grouping``, ``selection``, ``ordering``, ``joint``, ``whole`` or ``serving``.
     exact
         Whether it proves optimality given time.
     objectives
@@ -137,6 +137,14 @@ JOINT: dict[str, str] = {
     "milp": "dnnplan.solvers.joint.exact:Milp",
     "auto": "dnnplan.solvers.joint.auto:Auto",
 }
+WHOLE: dict[str, str] = {
+    "sequential": "dnnplan.solvers.whole.sequential:Sequential",
+    "alternating": "dnnplan.solvers.whole.alternating:Alternating",
+    "cpsat": "dnnplan.solvers.whole.cpsat:CpSat",
+    "task_graphs": "dnnplan.solvers.whole.task_graphs:TaskGraphs",
+    "lns": "dnnplan.solvers.whole.lns:Lns",
+    "auto": "dnnplan.solvers.whole.auto:Auto",
+}
 SERVING: dict[str, str] = {
     "fifo": "dnnplan.solvers.serving.constructive:Fifo",
     "greedy": "dnnplan.solvers.serving.constructive:Greedy",
@@ -154,9 +162,11 @@ PROBLEMS: dict[str, dict[str, str]] = {
     "selection": SELECTION,
     "ordering": ORDERING,
     "joint": JOINT,
+    "whole": WHOLE,
     "serving": SERVING,
 }
-"""Solvers by problem. Choosing among given networks (selection) is the part of grouping where groups may overlap."""
+"""Solvers by problem. Choosing among given networks (selection) is the part of grouping where groups may overlap; the
+whole plan (whole) is what ``joint`` means where tasks are mapped as well."""
 
 
 def solver_names(problem: str = "mapping") -> tuple[str, ...]:

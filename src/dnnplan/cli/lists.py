@@ -81,7 +81,7 @@ def formats(json: opt.Json = False) -> None:
 
 def solvers(
     problem: Annotated[
-        Literal["mapping", "grouping", "selection", "ordering", "joint", "serving"] | None,
+        Literal["mapping", "grouping", "selection", "ordering", "joint", "whole", "serving"] | None,
         typer.Option("--problem", help="Solvers of one problem; default: of all."),
     ] = None,
     json: opt.Json = False,

@@ -136,9 +136,8 @@ def parse_solvers(text: str, problem: str | None = None) -> list[str]:
     from dnnplan.solvers.registry import PROBLEMS, solver_names
 
     names = [name.strip() for name in text.split(",") if name.strip()]
-    asked = {None: tuple(PROBLEMS), "grouping": ("grouping", "selection")}.get(
-        problem, (problem or "mapping",)
-    )
+    together = {None: tuple(PROBLEMS), "grouping": ("grouping", "selection"), "joint": ("joint", "whole")}
+    asked = together.get(problem, (problem or "mapping",))
     known = tuple(dict.fromkeys(name for one in asked for name in solver_names(one)))
     for name in names:
         if name not in known:

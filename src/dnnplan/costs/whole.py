@@ -47,19 +47,19 @@ class WholeProblem:
     ----------
     grouping
         The task graph alone, with its limits; costs of blocks are those of `best_device`. None: nothing can be shared.
-    mapping_stage
-        The part of the objective that is about the mapping; ``latency`` where it has none.
+    networks
+        Views of the networks that task graphs give, without stage and limits; stages of one objective share them.
     """
 
     instance: Instance
     tasks: tuple[str, ...]
     grouping: GroupingProblem | None
-    mapping_stage: Terms
     stages: tuple[Terms, ...]
     limits: dict[str, float]
     sums_at_most: tuple[tuple[Terms, float], ...] = ()
     sense: str = field(default="min", init=False)
-    views: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False)
+    networks: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False)
+    views: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def n(self) -> int:
@@ -70,6 +70,11 @@ class WholeProblem:
     def levels(self) -> int:
         """Number of branch points."""
         return 0 if self.grouping is None else self.grouping.levels
+
+    @property
+    def mapping_stage(self) -> Terms:
+        """The part of the objective that is about the mapping; ``latency`` where it has none."""
+        return mapping_terms(self.stages[0]) or (("latency", 1.0),)
 
     @property
     def apart(self) -> Groups:
@@ -96,16 +101,34 @@ class WholeProblem:
     def mapping(self, groups: Groups) -> MappingProblem:
         """The mapping that is left to find when the task graph is known, with the limits of mappings.
 
-        Its stage is `mapping_stage`; what earlier stages ask for is only kept by `judge`.
+        Its stage is `mapping_stage`. Of earlier stages it keeps what is left for the mapping: their values without
+        the terms of this task graph.
         """
         groups = canonical_groups(groups)
         if groups not in self.views:
-            self.views[groups] = mapping_view(
-                self.instance, self.tasks, groups, self.mapping_stage, self.limits
+            if groups not in self.networks:
+                self.networks[groups] = mapping_problem(mapping_instance(self.instance, self.tasks, groups))
+            self.views[groups] = replace(
+                self.networks[groups],
+                stages=(self.mapping_stage,),
+                limits=mapping_limits(self.limits),
+                sums_at_most=self._sums(groups),
             )
         return self.views[groups]
 
-    def judge(self, answer: Plan | Answer) -> Judged:
+    def _sums(self, groups: Groups) -> tuple[tuple[Terms, float], ...]:
+        """What earlier stages leave for the mapping of a task graph."""
+        if not any(mapping_terms(terms) for terms, _ in self.sums_at_most):
+            return ()
+        known = {} if self.grouping is None else self.grouping.measures(groups)
+        found = []
+        for terms, limit in self.sums_at_most:
+            rest = tuple((name, weight) for name, weight in terms if name not in UNITS)
+            if mapping := mapping_terms(terms):
+                found.append((mapping, limit - weighted(rest, known)))
+        return tuple(found)
+
+    def judge(self, answer: Plan | Answer | WholeAnswer) -> Judged:
         """Measure a task graph with a mapping, and say whether they keep all limits.
 
         Raises
@@ -117,6 +140,8 @@ class WholeProblem:
         if isinstance(answer, Plan):
             groups = indexed_groups(answer.groups, self.tasks, self.levels)
             mapping = with_members(answer, problem="mapping", groups=(), task_order=(), instance="")
+        elif isinstance(answer, WholeAnswer):
+            groups, mapping = answer.groups, answer.evaluation
         else:
             groups, mapping = canonical_groups(answer[0]), answer[1]
         view = self.mapping(groups)
@@ -170,13 +195,14 @@ def mapping_instance(instance: Instance, tasks: tuple[str, ...], groups: Groups)
     return expand(bare, named_groups(groups, tasks))
 
 
-def mapping_view(
-    instance: Instance, tasks: tuple[str, ...], groups: Groups, stage: Terms, limits: dict[str, float]
-) -> MappingProblem:
-    """The view of that instance for one stage of an objective, with the limits that mappings keep."""
-    kept = {name: value for name, value in limits.items() if name in UNITS or name in MAPPING_LIMITS}
-    view = mapping_problem(mapping_instance(instance, tasks, groups))
-    return replace(view, stages=(stage,), limits=kept)
+def mapping_terms(terms: Terms) -> Terms:
+    """The terms of a weighted sum that are measures of mappings."""
+    return tuple((name, weight) for name, weight in terms if name in UNITS)
+
+
+def mapping_limits(limits: dict[str, float]) -> dict[str, float]:
+    """The limits that mappings keep."""
+    return {name: value for name, value in limits.items() if name in UNITS or name in MAPPING_LIMITS}
 
 
 def whole_problem(instance: Instance) -> WholeProblem:
@@ -196,20 +222,20 @@ def whole_problem(instance: Instance) -> WholeProblem:
         instance, (*GRAPH_MEASURES, *UNITS), "task graph and mapping together", MAPPING_LIMITS
     )
     grouping = None
+    networks: dict[Groups, MappingProblem] = {}
     if levels_of(instance):
         apart: Groups = (tuple((t,) for t in range(len(tasks))),) * levels_of(instance)
-        view = mapping_view(instance, tasks, apart, (("latency", 1.0),), {})
+        networks[apart] = mapping_problem(mapping_instance(instance, tasks, apart))
         alone = with_members(instance, objective="variety", limits=Limits())
-        grouping = grouping_problem(alone, costs=costs_on_best_device(alone, view))
+        grouping = grouping_problem(alone, costs=costs_on_best_device(alone, networks[apart]))
         grouping = replace(grouping, limits={k: v for k, v in limits.items() if k in GRAPH_MEASURES})
-    stage = tuple((name, weight) for name, weight in stages[0] if name in UNITS)
     return WholeProblem(
         instance=instance,
         tasks=tasks,
         grouping=grouping,
-        mapping_stage=stage or (("latency", 1.0),),
         stages=stages,
         limits=limits,
+        networks=networks,
     )
 
 

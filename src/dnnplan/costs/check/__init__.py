@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dnnplan.costs.check.choices import check_instance, check_numbers, read_kept, read_pinned
-from dnnplan.costs.check.deadlock import check_deadlock, check_names, check_transfer_order
-from dnnplan.costs.check.figures import cost_of
-from dnnplan.costs.check.limits import check_calls_per_device, check_cost, check_limits, check_objective
-from dnnplan.costs.check.memory import check_live, check_static, peaks
+from dnnplan.costs.check.limits import check_cost, check_limits, check_objective
 from dnnplan.costs.check.rules import RULES, Findings
+from dnnplan.costs.check.running import run_plan
 from dnnplan.costs.check.serving import check_serving
-from dnnplan.costs.check.setting import Setting
 from dnnplan.costs.check.simulate import Run
-from dnnplan.costs.check.structure import decide
 from dnnplan.costs.check.tasks import TASK_PROBLEMS, check_tasks
 from dnnplan.costs.check.times import check_times
-from dnnplan.costs.check.wiring import Wiring, check_routes
+from dnnplan.costs.check.whole import check_whole, is_whole
 from dnnplan.instances import (
     Cost,
     Instance,
@@ -29,7 +24,6 @@ from dnnplan.instances import (
     Plan,
     PlanError,
     Problem,
-    UnsupportedError,
     Violation,
 )
 
@@ -74,10 +68,11 @@ def check(
     instance
         A valid instance; plans of mapping need its platform.
     plan
-        A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both, or
-        serving (likewise its starts).
+        A plan of mapping (its `times`, where given, are compared with the derived ones), grouping, ordering or both, a
+        whole plan (a joint plan with a placement), or serving (likewise its starts).
     cost, objective, measures
-        What the answer claims; compared with what the decisions give. `cost` is of mappings, `measures` of the others.
+        What the answer claims; compared with what the decisions give. `cost` is of mappings, `measures` of the others;
+        whole plans have both.
 
     Raises
     ------
@@ -92,6 +87,8 @@ def check(
     Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the
     decisions before them are whole. Complexity: O((C + T) log(C + T)) for C calls and T transfers.
     """
+    if is_whole(plan):
+        return check_whole(instance, plan, cost=cost, measures=measures, objective=objective)
     if plan.problem in TASK_PROBLEMS:
         return check_tasks(instance, plan, measures=measures, objective=objective)
     if plan.problem == "serving":
@@ -145,37 +142,3 @@ def served(run: Run, names: list[str]) -> dict[str, tuple[str, ...]]:
         name: tuple(names[number] for number in sorted(carried[channel], key=run.transfer_start.__getitem__))
         for name, channel in run.wiring.channels.items()
     }
-
-
-def run_plan(instance: Instance, plan: Plan, found: Findings) -> tuple[Run, Cost] | None:
-    """Judge the decisions, run the plan and judge its memory; None where it cannot run."""
-    if plan.problem != "mapping":
-        raise UnsupportedError(f"check judges plans of problem 'mapping', this one is of {plan.problem!r}")
-    setting = Setting(instance)
-    if setting.execution.contention == "memory":
-        raise UnsupportedError("contention 'memory' is reserved; use 'none' or 'links'")
-    check_instance(setting, plan, found)
-    check_numbers(plan, found)
-    decisions = decide(setting, plan, found)
-    pinned = read_pinned(setting, plan, decisions, found)
-    kept = read_kept(setting, plan, decisions, found)
-    check_static(setting, pinned, found)
-    devices = [device.name for device in setting.ends.devices]
-    counts = [len(calls) for calls in decisions.order]
-    limited = [device.spec.slots != "unlimited" for device in setting.ends.devices]
-    check_calls_per_device(devices, counts, limited, instance.limits.calls_per_device, found)
-    if found.breaks("number", "unknown", "placement", "device", "calls", "order"):
-        return None
-    wiring = Wiring(setting, decisions, pinned, kept)
-    check_routes(wiring, found)
-    check_names(wiring, plan, found)
-    check_transfer_order(wiring, plan, found)
-    if found.breaks("route", "unknown", "transfer_order"):
-        return None
-    run = Run(wiring, plan)
-    check_deadlock(run, plan, found)
-    if found.breaks("deadlock"):
-        return None
-    highest = peaks(run)
-    check_live(run, highest, found)
-    return run, cost_of(run, highest)

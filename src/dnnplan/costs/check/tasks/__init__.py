@@ -20,7 +20,7 @@ from dnnplan.costs.check.tasks.refuse import (
 from dnnplan.costs.check.tasks.task_graph import Tree, graph_measures, read_groups
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Violation
 
-__all__ = ["TASK_PROBLEMS", "check_tasks"]
+__all__ = ["TASK_PROBLEMS", "check_stated", "check_tasks"]
 
 TASK_PROBLEMS = ("grouping", "ordering", "joint")
 FIGURES = 1e-6
@@ -65,11 +65,11 @@ def check_tasks(
         if limit is not None and exceeds(value, limit):
             found.report("limit", name, f"{name} is {value:g}, the limit is {limit:g}", value - limit)
     if own:
-        _check_stated(own, measures or {}, objective, found)
+        check_stated(own, measures or {}, objective, found)
     return tuple(found)
 
 
-def _check_stated(
+def check_stated(
     own: dict[str, float],
     measures: Mapping[str, float],
     objective: ObjectiveValue | None,
