@@ -20,8 +20,18 @@ def suits(problem: MappingProblem) -> bool:
     return bool(np.isin(problem.arrays.lanes, (0, 1)).all()) and problem.n >= 2
 
 
-def net_of(problem: MappingProblem, best: Evaluation | None = None) -> tuple[Net, Goal]:
-    """The arrays that do not change during a search; `best` is where products of objectives are linearised."""
+def net_of(
+    problem: MappingProblem, best: Evaluation | None = None, paid: FloatArray | None = None
+) -> tuple[Net, Goal]:
+    """The arrays that do not change during a search.
+
+    Parameters
+    ----------
+    best
+        Where products of objectives are linearised.
+    paid
+        (n, m) prices of layers on devices, as `excess_prices` gives them; None: worked out.
+    """
     a, n, m = problem.arrays, problem.n, problem.m
     duration = a.duration.copy()
     groups = [list(group) for group in merged_groups(problem)]
@@ -47,7 +57,7 @@ def net_of(problem: MappingProblem, best: Evaluation | None = None) -> tuple[Net
             duration=duration,
             base=_base(problem),
             extra=extra,
-            paid=excess_prices(problem),
+            paid=excess_prices(problem) if paid is None else paid,
             pred_start=pred_start,
             pred=edges[1][by_reader],
             pred_size=size[by_reader],

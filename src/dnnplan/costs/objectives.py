@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dnnplan.costs.calls import CallGraph
 from dnnplan.costs.evaluate import Evaluation
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.instances import Cost, UnsupportedError
@@ -68,7 +67,7 @@ def is_feasible(evaluation: Evaluation) -> bool:
 
     A quick test for solvers while they search; `dnnplan.costs.check` has the last word.
     """
-    problem, cost, graph = evaluation.problem, evaluation.cost, evaluation.graph
+    problem, cost = evaluation.problem, evaluation.cost
     if not math.isfinite(cost.latency) or not math.isfinite(cost.energy):
         return False
     place = evaluation.decisions.place
@@ -76,16 +75,16 @@ def is_feasible(evaluation: Evaluation) -> bool:
         return False
     if any(len({place[i] for i in group}) > 1 for group in problem.colocate):
         return False
-    return _memory_fits(graph, cost) and _limits_hold(evaluation)
+    return _memory_fits(evaluation) and _limits_hold(evaluation)
 
 
-def _memory_fits(graph: CallGraph, cost: Cost) -> bool:
-    problem = graph.problem
+def _memory_fits(evaluation: Evaluation) -> bool:
+    problem, cost = evaluation.problem, evaluation.cost
     if problem.execution.memory == "none":
         return True
     size = {int(w): float(b) for w, b in zip(problem.weight_of, problem.weight_bytes, strict=True)}
     total = [0.0] * len(problem.memory_names)
-    for d, weights in enumerate(graph.decisions.pinned):
+    for d, weights in enumerate(evaluation.decisions.pinned):
         held = sum(size[w] for w in weights)
         total[int(problem.memory_of[d])] += held
         if held > problem.weight_capacity[d]:
