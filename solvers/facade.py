@@ -19,6 +19,7 @@ from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverErro
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
 from dnnplan.instances.validation import ensure_valid
+from dnnplan.solvers.cancellation import Callbacks, cancelled_result, run_cancellable, view_of
 from dnnplan.solvers.registry import PROBLEMS, Solver, get_solver
 from dnnplan.solvers.search import Progress, Search, Settings
 from dnnplan.solvers.tasks import solve_tasks, with_problem
@@ -83,6 +84,7 @@ def solve(
     given = instance
     instance = with_objective(instance, objective, limits)
     ensure_valid(instance)
+    callbacks = Callbacks(on_progress, stop)
     settings = Settings(
         time_limit=time_limit,
         work_limit=work_limit,
@@ -90,18 +92,22 @@ def solve(
         seed=seed,
         gap=gap,
         warm_start=warm_start,
-        on_progress=on_progress,
-        stop=stop,
+        on_progress=callbacks.progress,
+        stop=callbacks.stop,
+        callbacks=callbacks,
     )
     instance, kind = with_problem(instance, problem, explicit=objective is not None)
     if kind not in PROBLEMS:
         raise UnsupportedError(
             f"problem '{kind}' cannot be solved yet; expected one of {', '.join(PROBLEMS)}"
         )
-    if kind == "mapping":
-        result = _solve_mapping(instance, solver, settings, began)
-    else:
-        result = solve_tasks(instance, kind, solver, settings, began)
+    try:
+        if kind == "mapping":
+            result = _solve_mapping(instance, solver, settings, began)
+        else:
+            result = solve_tasks(instance, kind, solver, settings, began)
+    finally:
+        callbacks.close()
     if result.plan is None or instance == given:
         return result
     # A plan is for the instance that its reader has, whatever was asked of it.
@@ -110,8 +116,10 @@ def solve(
 
 
 def _solve_mapping(instance: Instance, solver: str, settings: Settings, began: float) -> Result:
-    problem = mapping_problem(instance)
     chosen = get_solver(solver)
+    problem = view_of(mapping_problem, instance, settings)
+    if problem is None:
+        return cancelled_result(instance, solver, settings, began)
     _require_objectives(solver, chosen, problem)
     _require_limits(solver, chosen, problem)
     reason = reason_for_infeasibility(problem) or broken_limit(problem)
@@ -205,21 +213,21 @@ def _run_stages(
             )
         if searches and searches[-1].best is not None:
             search.accept(dataclasses.replace(searches[-1].best))
-        _run(solver, stage, search, warm)
+        search = _run(solver, stage, search, warm)
         searches.append(search)
-        if search.best is None or search.value is None:
+        if search.best is None or search.value is None or (search.interrupted and not search.proved):
             break
         kept.append((terms, search.value))
     return searches
 
 
-def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | None) -> None:
-    try:
+def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | None) -> Search:
+    def work() -> None:
         if warm is not None:
             search.propose(warm)
         solver.run(problem, search)
-    except KeyboardInterrupt:
-        search.interrupted = True
+
+    return run_cancellable(search, work)
 
 
 def _result(problem: MappingProblem, searches: list[Search], name: str, settings: Settings) -> Result:

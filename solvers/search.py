@@ -15,6 +15,7 @@ from dnnplan.costs.judged import Judged, TaskProblem, broken_limits
 from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.instances import Plan, PlanError
 from dnnplan.instances.result import GAP_TOLERANCE, StopReason, relative_gap
+from dnnplan.solvers.cancellation import Callbacks
 
 log = logging.getLogger("dnnplan")
 UNLIMITED_SECONDS = 60.0
@@ -54,7 +55,9 @@ class Settings:
     on_progress
         Called whenever value or bound improves.
     stop
-        Asked often; True ends the run with the incumbent.
+        Asked often, from several threads; True ends the run with the incumbent.
+    callbacks
+        What `on_progress` and `stop` are part of, where `solve` has put them there.
     """
 
     time_limit: float | None = 60.0
@@ -65,6 +68,7 @@ class Settings:
     warm_start: Plan | None = None
     on_progress: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] | None = None
+    callbacks: Callbacks | None = None
 
 
 View = TypeVar("View")

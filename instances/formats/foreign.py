@@ -14,6 +14,7 @@ from dnnplan.instances.files import read_bytes
 from dnnplan.instances.json_text import decode_utf8, parse_json
 from dnnplan.instances.model import Tensor
 from dnnplan.instances.platform import Link
+from dnnplan.instances.prepared import prepared
 from dnnplan.instances.wording import show
 
 TEXT_LIMIT = 16 * 2**20
@@ -48,7 +49,7 @@ def read_json(path: Path, record: type[R]) -> tuple[R, str]:
     data, _, name = read_bytes(path)
     tree: Any = parse_json(data, name)
     try:
-        return msgspec.convert(tree, record), name
+        return msgspec.convert(tree, prepared(record)), name
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at ")
         raise FormatError(

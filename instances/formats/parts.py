@@ -9,6 +9,7 @@ import msgspec
 
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.formats.foreign import refuse
+from dnnplan.instances.prepared import prepared
 from dnnplan.instances.wording import show, suggestion
 
 SHOWN = 60
@@ -28,7 +29,7 @@ def converted(tree: Any, record: type[R], where: str, source: str) -> R:
         Not of this layout; the message names the place within the part.
     """
     try:
-        return msgspec.convert(tree, record)
+        return msgspec.convert(tree, prepared(record))
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at ")
         refuse(where + place.strip("`").removeprefix("$"), text, source)

@@ -9,6 +9,7 @@ import msgspec
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.fields import Record
 from dnnplan.instances.platform import Execution
+from dnnplan.instances.prepared import prepared
 
 
 class Recipe(Record, kw_only=True):
@@ -99,7 +100,7 @@ def make_recipe(options: dict[str, Any]) -> Recipe:
         raise InputError(f"{unknown[0]}: no such generator option; known: {known}")
     plain = {k: msgspec.to_builtins(v) for k, v in options.items()}
     try:
-        recipe = msgspec.convert(plain, Recipe)
+        recipe = msgspec.convert(plain, prepared(Recipe))
     except msgspec.ValidationError as error:
         raise InputError(f"generator options: {error}") from None
     for failed, message in _rules(recipe):

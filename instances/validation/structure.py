@@ -10,6 +10,7 @@ import msgspec
 from dnnplan.instances.canonical import plain
 from dnnplan.instances.errors import Problem
 from dnnplan.instances.fields import LARGEST_INT
+from dnnplan.instances.prepared import prepared
 from dnnplan.instances.validation.complete import MAX_DEPTH, structural_problems
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -24,7 +25,7 @@ def decode(data: Any, record: type[R]) -> tuple[R | None, tuple[Problem, ...]]:
     """
     try:
         regular = not _is_irregular(data)
-        decoded = msgspec.convert(data, record) if regular else None
+        decoded = msgspec.convert(data, prepared(record)) if regular else None
         # Whatever else is irregular, the complete pass finds.
         reason = f"nested deeper than {MAX_DEPTH} levels"
     except (msgspec.ValidationError, RecursionError, OverflowError, UnicodeError) as error:

@@ -98,12 +98,14 @@ def run_beside(
         while not ended.wait(0.05):
             between()
             if search.finished():
-                stop()
-                ended.wait()
+                break
     except KeyboardInterrupt:
         search.interrupted = True
-        stop()
-        ended.wait()
+    finally:
+        # Again and again: a stop that comes before the native search has begun is lost.
+        while not ended.is_set():
+            stop()
+            ended.wait(0.05)
     if failure:
         raise failure[0]
     return outcome[0]

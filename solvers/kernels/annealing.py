@@ -78,7 +78,7 @@ new_index = compiled(slide)
 change_devices = compiled(move_chain)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def anneal(
     a: Arrays,
     readers: tuple[IntArray, IntArray],

@@ -83,7 +83,7 @@ move_entry = compiled(put)
 change_devices = compiled(replace)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def anneal_modulo(
     a: Arrays,
     lists: tuple[tuple[IntArray, IntArray], tuple[IntArray, IntArray]],

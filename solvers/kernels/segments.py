@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from dnnplan.costs.compiled import compiled
 from dnnplan.costs.routes import FloatArray, IntArray
@@ -63,7 +64,13 @@ def segment_loads(
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def split(
-    a: LoadArrays, order: IntArray, devices: IntArray, radix: IntArray, host: int, serial: bool
+    a: LoadArrays,
+    order: IntArray,
+    devices: IntArray,
+    radix: IntArray,
+    host: int,
+    serial: bool,
+    halt: NDArray[np.uint8],
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """Best consecutive segments of each prefix of `order` on each multiset of devices: by their largest or total load.
 
@@ -78,6 +85,8 @@ def split(
         A device that also takes any single group, as often as wanted; -1: none.
     serial
         Whether loads add up (segments run one after the other) or the largest counts.
+    halt
+        (1,) not 0 from the moment on when nobody waits for the rest, which is left infinite then.
 
     Returns
     -------
@@ -91,6 +100,8 @@ def split(
     value[0, :] = 0.0
     loads = np.zeros(size)
     for i in range(1, size + 1):
+        if halt[0]:
+            break
         if host >= 0:
             for state in range(states):
                 value[i, state] = value[i - 1, state] + a.work[order[i - 1], host]

@@ -89,7 +89,7 @@ def _best_open(
     ends = np.zeros(problem.n) if last is None else last
     masks = np.array(problem.predecessors, dtype=np.int64)
     if is_ready(best_costs) or problem.n > 12:
-        cost, parent = compiled(best_costs)(first, problem.switch, masks)
+        cost, parent = compiled(best_costs, nogil=True)(first, problem.switch, masks)
         return _trace(cost, parent, ends)
     return _best_plain(first.tolist(), problem.switch.tolist(), problem.predecessors, ends.tolist())
 

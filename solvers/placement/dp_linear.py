@@ -9,6 +9,7 @@ import numpy as np
 from dnnplan.costs import Decisions, MappingProblem, decisions_of
 from dnnplan.costs.routes import IntArray
 from dnnplan.formulations.mapping.load.groups import LoadProblem, load_problem
+from dnnplan.solvers.cancellation import halt_flag
 from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.placement.placement_search import load_arrays
 from dnnplan.solvers.registry import ALL_OBJECTIVES, Capabilities
@@ -64,7 +65,7 @@ def linear_split(
         return None
     radix = np.concatenate([[1], np.cumprod([len(c) + 1 for c in classes])]).astype(np.int64)
     devices = np.array([c[0] for c in classes], dtype=np.int64)
-    value, begin, last = split(load_arrays(loads), order, devices, radix, host, serial)
+    value, begin, last = split(load_arrays(loads), order, devices, radix, host, serial, halt_flag())
     state, i = states - 1, loads.size
     if not math.isfinite(value[i, state]):
         return None

@@ -147,12 +147,14 @@ class _Run:
                 thread.join(0.05)
                 self._flush()
                 if self.search.finished():
-                    solver.stop_search()
-                    thread.join()
+                    break
         except KeyboardInterrupt:
             self.search.interrupted = True
-            solver.stop_search()
-            thread.join()
+        finally:
+            # Again and again: a stop that comes before the native search has begun is lost.
+            while thread.is_alive():
+                solver.stop_search()
+                thread.join(0.05)
         self._flush()
         if not outcome:
             raise SolverError("CP-SAT ended without an answer")

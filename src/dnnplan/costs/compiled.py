@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _compiled: dict[Callable[..., Any], Any] = {}
+_lock = threading.Lock()
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled by numba at its first call; compiled code is cached on disk."""
+def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Callable[..., Any]:
+    """The function compiled by numba at its first call; compiled code is cached on disk.
+
+    Parameters
+    ----------
+    nogil
+        Whether it runs without the interpreter's lock: for what takes longer than other threads may wait.
+    """
     if function not in _compiled:
         import numba
 
-        _compiled[function] = numba.njit(cache=True)(function)
+        with _lock:
+            if function not in _compiled:
+                _compiled[function] = numba.njit(cache=True, nogil=nogil)(function)
     return _compiled[function]  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ from dnnplan.costs.analytic.work import Batch, Work, work_of
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Model
 from dnnplan.instances.errors import InputError
+from dnnplan.instances.prepared import prepared
 from dnnplan.instances.validation.complete import structural_problems
 from dnnplan.instances.wording import show, unknown
 
@@ -67,7 +68,7 @@ def model_from(record: Mapping[str, Any]) -> AnalyticModel:
     if problems:
         raise InputError(problems=problems)
     try:
-        return msgspec.convert(dict(record), KINDS[name])
+        return msgspec.convert(dict(record), prepared(KINDS[name]))
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None

@@ -14,6 +14,7 @@ from dnnplan.costs.predict.files import MAX_HEADER, MAX_NAMES, Arrays, below, re
 from dnnplan.costs.predict.linear import line_from
 from dnnplan.costs.predict.medn import Head, Layer, Medn
 from dnnplan.instances.errors import FormatError
+from dnnplan.instances.prepared import prepared
 
 MAX_MEMBERS = 64
 MAX_MODULES = 1000
@@ -164,6 +165,6 @@ def _record(arrays: Arrays) -> MednRecord:
     if raw is None or raw.dtype != np.uint8 or raw.ndim != 1 or len(raw) > MAX_HEADER:
         raise FormatError("no header")
     try:
-        return msgspec.json.decode(raw.tobytes(), type=MednRecord)
+        return msgspec.json.decode(raw.tobytes(), type=prepared(MednRecord))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"header: {error}") from None

@@ -15,6 +15,7 @@ from dnnplan.costs.predict.module_model import BLEND, KINDS, MEDN, ModuleModel
 from dnnplan.instances.atomic import write_text
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.files import read_bytes
+from dnnplan.instances.prepared import prepared
 from dnnplan.instances.wording import unknown
 
 FILE, SHARED = "modules.json", "medn.npz"
@@ -80,7 +81,7 @@ def load_modules(folder: Path) -> ModuleModel:
         raise FormatError(f"no {FILE} here", source=str(folder))
     data, _, label = read_bytes(path, MAX_BYTES)
     try:
-        return _model(msgspec.json.decode(data, type=ModulesRecord), folder)
+        return _model(msgspec.json.decode(data, type=prepared(ModulesRecord)), folder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"not a predictor of modules: {error}", source=label) from None
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dnnplan.costs.predict.compose import FORMS, Composition
 from dnnplan.instances.errors import FormatError
+from dnnplan.instances.prepared import prepared
 
 PER_CLASS = {"sum": 0, "counts": 1, "counts+sums": 2}
 """Coefficients of each kernel class, by form; three more are common to all."""
@@ -43,7 +44,7 @@ def composition_from(record: object) -> Composition:
         that are not finite, or residuals out of order.
     """
     try:
-        found = msgspec.convert(record, CompositionRecord)
+        found = msgspec.convert(record, prepared(CompositionRecord))
     except msgspec.ValidationError as error:
         raise FormatError(f"composition: {error}") from None
     if found.form not in FORMS:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dnnplan.costs.predict.whole import AMPLITUDES, WholeModel
 from dnnplan.instances.errors import FormatError
+from dnnplan.instances.prepared import prepared
 
 VERSION = "dnnplan-networks-1"
 MAX_BYTES = 64 * 2**20
@@ -63,7 +64,7 @@ def load_whole(path: Path) -> WholeModel:
     if len(raw) > MAX_BYTES:
         raise FormatError(f"larger than {MAX_BYTES} bytes", source=str(path))
     try:
-        found = msgspec.json.decode(raw, type=WholeRecord)
+        found = msgspec.json.decode(raw, type=prepared(WholeRecord))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"not a model of networks: {error}", source=str(path)) from None
     wrong = _wrong(found)

@@ -16,6 +16,7 @@ from dnnplan.costs.runtime.processor import BLOCK
 from dnnplan.instances.atomic import write_text
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.files import read_bytes
+from dnnplan.instances.prepared import prepared
 
 FILE = "predictor.json"
 VERSION = "dnnplan-predictor-1"
@@ -97,7 +98,7 @@ def load_predictor(folder: Path) -> RuntimePredictor:
         raise FormatError(f"no {FILE} here, expected a folder that `dnnplan train` wrote", source=str(folder))
     data, _, label = read_bytes(path, MAX_BYTES)
     try:
-        record = msgspec.json.decode(data, type=PredictorRecord)
+        record = msgspec.json.decode(data, type=prepared(PredictorRecord))
         unknown = sorted(set(record.modules) - set(MODULES))
         if unknown:
             raise FormatError(f"unknown module {unknown[0]!r}")
