@@ -10,6 +10,7 @@ from dnnplan import __version__
 from dnnplan.cli import (
     affinity,
     bench,
+    calibrate,
     check,
     compare,
     convert,
@@ -19,6 +20,7 @@ from dnnplan.cli import (
     predict,
     profile,
     rates,
+    run,
     show,
     simulate,
     solve,
@@ -77,6 +79,8 @@ app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
+app.command("run", rich_help_panel="Deployment")(run.run)
+app.command("calibrate", rich_help_panel="Deployment")(calibrate.calibrate)
 app.command("simulate", rich_help_panel="Serving")(simulate.simulate)
 app.command("profile", rich_help_panel="Costs")(profile.profile)
 app.command("train", rich_help_panel="Costs")(train.train)

@@ -16,6 +16,7 @@ from dnnplan.cli.consoles import chart_width, console, error_console, note, prin
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
+    from dnnplan.deploy.run import Folder as OpenFolder
     from dnnplan.deploy.run import Outcome
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dnnplan split` wrote.")]
@@ -73,7 +74,7 @@ def run(
             places,
             repeats=repeats,
             inputs=given,
-            models=_originals(opened, models),
+            models=originals(opened, models),
             timeout=timeout,
             shared=share_cores,
             progress=note,
@@ -126,3 +127,23 @@ def _write_trace(outcome: Outcome, path: Path, *, force: bool) -> None:
         raise InputError("--trace needs instance.json and plan.json beside the manifest")
     write_text(trace_text(outcome.evaluation), path, overwrite=force)
     note(f"trace: {path}")
+
+
+def originals(opened: OpenFolder, given: list[Path] | None) -> dict[str, Path] | None:
+    """The original ONNX file of each model, as given or as the plan carries them; None where nobody knows them.
+
+    Raises
+    ------
+    InputError
+        Files are given, but not of every model.
+    """
+    names = list(dict.fromkeys(segment.model for segment in opened.manifest.segments))
+    found = {path.stem: path for place in given or () for path in _onnx_files(place)}
+    missing = [name for name in names if name not in found]
+    if given and missing:
+        raise InputError(f"--models: nothing for {', '.join(missing)}; found {', '.join(found) or 'no file'}")
+    return {name: found[name] for name in names} if given else None
+
+
+def _onnx_files(place: Path) -> list[Path]:
+    return sorted(place.glob("*.onnx")) if place.is_dir() else [place]

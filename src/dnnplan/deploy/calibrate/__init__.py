@@ -1,0 +1,6 @@
+"""Fitting the cost model to this machine: times of layers, overheads of calls, links, contention."""
+
+from dnnplan.deploy.calibrate.api import calibrate
+from dnnplan.deploy.calibrate.report import Calibration, CalibrationReport
+
+__all__ = ["Calibration", "CalibrationReport", "calibrate"]

@@ -1,0 +1,224 @@
+"""How long networks and their kernels take on each device: alone, and while the other devices work too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dnnplan.costs.profile.trace import KernelTimes, read_trace
+from dnnplan.deploy.calibrate.networks import Network
+from dnnplan.deploy.run.cores import Seat
+from dnnplan.deploy.run.errors import RunError
+from dnnplan.deploy.run.sessions import made_up, open_session, pinned, runtime_errors, short
+from dnnplan.instances.errors import InputError
+
+ROUNDS = 3
+"""How often all phases are gone through: what slows the machine for a while does not fall on one of them alone."""
+LEAST, MOST = 2, 20
+"""Runs in one phase of one round."""
+MOST_EVENTS = 400_000
+"""Events of one trace; the profiler keeps a million."""
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A network on a device under one condition.
+
+    Attributes
+    ----------
+    whole
+        (runs,) seconds of a run without profiling.
+    kernels
+        Times of each kernel, with profiling.
+    """
+
+    whole: np.ndarray
+    kernels: tuple[KernelTimes, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Median of a run."""
+        return float(np.median(self.whole))
+
+
+@dataclass(frozen=True)
+class Timings:
+    """A network on a device, with the other devices idle (`alone`) and busy (`together`)."""
+
+    network: str
+    device: str
+    alone: Timing
+    together: Timing
+    optimised: Path
+
+
+def time_networks(
+    networks: Sequence[Network], places: Mapping[str, Seat], folder: Path, *, seconds: float = 20.0
+) -> dict[tuple[str, str], Timings]:
+    """Time every network on every device.
+
+    Parameters
+    ----------
+    places
+        The seat of each device.
+    folder
+        An empty folder for traces.
+    seconds
+        About how long all of it may take.
+
+    Returns
+    -------
+    dict
+        By network and device.
+    """
+    trials = {
+        device: [_Trial(network, device, seat, folder, (i, j)) for j, network in enumerate(networks)]
+        for i, (device, seat) in enumerate(places.items())
+    }
+    one_round = sum(2 * trial.estimate for own in trials.values() for trial in own)
+    one_round += max(sum(2 * trial.estimate for trial in own) for own in trials.values())
+    most_kernels = max(trial.kernels for own in trials.values() for trial in own)
+    runs = int(np.clip(seconds / ROUNDS / one_round, LEAST, MOST))
+    runs = max(1, min(runs, MOST_EVENTS // (2 * (ROUNDS * most_kernels + 1))))
+    for _ in range(ROUNDS):
+        for own in trials.values():
+            with pinned(own[0].seat.cores[:1]):
+                for trial in own:
+                    trial.block(runs, together=False)
+        _together(list(trials.values()), runs)
+    return {(t.network.name, t.device): t.timings() for own in trials.values() for t in own}
+
+
+@dataclass
+class _Runs:
+    """Runs of a session: which of them count for which condition."""
+
+    seconds: list[float] = field(default_factory=list)
+    condition: list[str] = field(default_factory=list)
+
+    def mask(self, condition: str) -> np.ndarray:
+        return np.array([one == condition for one in self.condition], dtype=bool)
+
+
+class _Trial:
+    """The two sessions of a network on a device: without a profile, and with one."""
+
+    def __init__(self, network: Network, device: str, seat: Seat, folder: Path, at: tuple[int, int]) -> None:
+        self.network, self.device, self.seat = network, device, seat
+        label, stem = f"network {network.name!r} on device {device!r}", f"{at[0]}-{at[1]}"
+        self.optimised = folder / f"{stem}.onnx"
+        with pinned(seat.cores):
+            self.plain = open_session(network.data, seat, label)
+            self.traced = open_session(
+                network.data,
+                seat,
+                label,
+                optimised=self.optimised,
+                enable_profiling=True,
+                profile_file_prefix=str(folder / stem),
+            )
+        self.feeds = {value.name: made_up(value.name, value.type, value.shape) for value in self.plain.get_inputs()}
+        self.runs = {True: _Runs(), False: _Runs()}
+        with pinned(seat.cores[:1]):
+            for _ in range(WARM_UP):
+                self.run(profiled=True, condition="")
+                self.run(profiled=False, condition="")
+        self.estimate = self.runs[False].seconds[-1]
+        self.kernels = max(1, len(parse_nodes(self.optimised)))
+
+    def run(self, *, profiled: bool, condition: str) -> None:
+        session = self.traced if profiled else self.plain
+        start = time.perf_counter()
+        try:
+            session.run(None, self.feeds)
+        except runtime_errors() as error:
+            name = self.network.name
+            raise RunError(f"network {name!r} fails on device {self.device!r}: {short(error)}") from None
+        self.runs[profiled].seconds.append(time.perf_counter() - start)
+        self.runs[profiled].condition.append(condition)
+
+    def block(self, runs: int, *, together: bool) -> None:
+        """Runs of each session, the first of which only brings its numbers into the caches."""
+        for profiled in (True, False):
+            self.run(profiled=profiled, condition="")
+            for _ in range(runs):
+                self.run(profiled=profiled, condition="together" if together else "alone")
+
+    def timings(self) -> Timings:
+        trace = Path(self.traced.end_profiling())
+        whole, traced = self.runs[False], self.runs[True]
+        found = []
+        for condition in ("alone", "together"):
+            kernels = tuple(read_trace(trace, traced.mask(condition)))
+            found.append(Timing(np.array(whole.seconds)[whole.mask(condition)], kernels))
+        return Timings(self.network.name, self.device, found[0], found[1], self.optimised)
+
+
+def parse_nodes(path: Path) -> list[str]:
+    """Names of the nodes of an optimised graph."""
+    from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
+
+    return [node.name for node in load_model(path, ReadLimits()).graph.node]
+
+
+def _together(trials: Sequence[Sequence[_Trial]], runs: int) -> None:
+    """All devices at once, each starting with another network; who is done early goes on until all are."""
+    left = threading.Semaphore(0)
+    done = threading.Event()
+    errors: list[BaseException] = []
+
+    def work(at: int, own: Sequence[_Trial]) -> None:
+        try:
+            with pinned(own[0].seat.cores[:1]):
+                turn = at % len(own)
+                for trial in (*own[turn:], *own[:turn]):
+                    if done.is_set():
+                        return
+                    trial.block(runs, together=True)
+                left.release()
+                while not done.is_set():
+                    for trial in own:
+                        trial.run(profiled=False, condition="")
+                        if done.is_set():
+                            break
+        except BaseException as error:
+            errors.append(error)
+            left.release()
+
+    threads = [threading.Thread(target=work, args=item, daemon=True) for item in enumerate(trials)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            left.acquire()
+            if errors:
+                break
+    finally:
+        done.set()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
+    if errors:
+        raise errors[0]
+
+
+def check_seats(places: Mapping[str, Seat]) -> None:
+    """Refuse devices that share cores: what they take alone is not what they take together.
+
+    Raises
+    ------
+    InputError
+        Two devices have a core in common.
+    """
+    taken: dict[int, str] = {}
+    for device, seat in places.items():
+        for core in seat.cores:
+            if core in taken:
+                raise InputError(f"devices {taken[core]!r} and {device!r} share core {core}: nothing to calibrate")
+            taken[core] = device
