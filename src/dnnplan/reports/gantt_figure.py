@@ -92,23 +92,34 @@ def draw_gantt(schedule: Schedule) -> Any:
     _matplotlib()
     from matplotlib.figure import Figure
 
-    rows = schedule.drawn_rows
-    heights = [1.0 if row.kind == "device" else 0.55 for row in rows]
+    figure = Figure(figsize=(11.0, chart_height(schedule)), layout="constrained")
+    draw_chart(figure.add_subplot(), schedule)
+    draw_legend(figure, schedule)
+    figure.suptitle(_literal(title(schedule)), fontsize=11.5, fontweight="bold", x=0.01, ha="left")
+    return figure
+
+
+def chart_height(schedule: Schedule) -> float:
+    """Inches that the chart of a plan takes, with its legend and a title."""
+    rows = sum(_row_heights(schedule))
     legend_rows = -(-max(1, len(schedule.networks)) // 5)
-    size = (11.0, 1.45 + 0.52 * sum(heights) + 0.24 * legend_rows)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
+    return 1.45 + 0.52 * rows + 0.24 * legend_rows
+
+
+def _row_heights(schedule: Schedule) -> list[float]:
+    return [1.0 if row.kind == "device" else 0.55 for row in schedule.drawn_rows]
+
+
+def draw_chart(axes: Any, schedule: Schedule) -> None:
+    """Draw the rows of a plan."""
     factor, _ = scale_for(schedule.latency, "s")
     middle, middles = 0.0, []
-    for row, height in zip(rows, heights, strict=True):
+    for row, height in zip(schedule.drawn_rows, _row_heights(schedule), strict=True):
         middle += height / 2
         middles.append(middle)
         _draw_row(axes, row, middle, schedule.latency, factor)
         middle += height / 2
     _draw_axes(axes, schedule, middles, middle)
-    _draw_legend(figure, schedule)
-    figure.suptitle(_literal(title(schedule)), fontsize=11.5, fontweight="bold", x=0.01, ha="left")
-    return figure
 
 
 def title(schedule: Schedule) -> str:
@@ -222,7 +233,8 @@ def _draw_axes(axes: Any, schedule: Schedule, middles: list[float], bottom: floa
         axes.axvline(schedule.bound / factor, color="#222222", linewidth=1.0, linestyle="--", zorder=5)
 
 
-def _draw_legend(figure: Any, schedule: Schedule) -> None:
+def draw_legend(figure: Any, schedule: Schedule) -> None:
+    """Name the colours of a plan under its figure."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

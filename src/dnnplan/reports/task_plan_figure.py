@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dnnplan.reports.units import readable, scale_for
 WIDTH, ROW = 9.0, 0.42
 """Inches: of a picture, and of a task in it."""
 LOAD, COMPUTE, NODE = PALETTE[1], PALETTE[0], "#dcebf5"
+LIGHT = 0.25
+"""Opacity of nodes with colours of their own."""
 LONGEST_NAME = 22
 SHOWN_VALUES = 12
 """Tasks up to which heat maps have their values printed."""
@@ -60,9 +63,17 @@ def short(name: str) -> str:
 
 
 def draw_task_graph(
-    axes: Any, graph: TaskGraph, names: tuple[str, ...], order: tuple[int, ...], unit: str | None
+    axes: Any,
+    graph: TaskGraph,
+    names: tuple[str, ...],
+    order: tuple[int, ...],
+    unit: str | None,
+    colours: Mapping[tuple[int, ...], str] | None = None,
 ) -> None:
-    """Blocks from left to right; a node is as high as its tasks, which stand in their order, or depth first."""
+    """Blocks from left to right; a node is as high as its tasks, which stand in their order, or depth first.
+
+    `colours` are those of nodes by their tasks; they are drawn lighter.
+    """
     from matplotlib.patches import FancyBboxPatch
 
     keys = np.asarray(graph.node).T.tolist()
@@ -73,13 +84,14 @@ def draw_task_graph(
     size = graph.of_nodes(graph.costs.bytes)
     for v, (b, group) in enumerate(graph.nodes):
         top, low = min(place[t] for t in group), max(place[t] for t in group)
+        own = None if colours is None else colours.get(group)
         box = FancyBboxPatch(
             (b + 0.06, top - 0.36),
             0.88,
             low - top + 0.72,
             boxstyle="round,pad=0,rounding_size=0.06",
-            facecolor=NODE,
-            edgecolor=PALETTE[0],
+            facecolor=NODE if own is None else (own, LIGHT),
+            edgecolor=own or PALETTE[0],
             linewidth=0.9,
         )
         axes.add_patch(box)

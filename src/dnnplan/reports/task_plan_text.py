@@ -38,7 +38,9 @@ def task_plan_text(instance: Instance, plan: Plan, *, width: int = 100) -> str:
     return "\n\n".join(parts)
 
 
-def task_graph_text(graph: TaskGraph, names: tuple[str, ...], *, unit: str | None) -> str:
+def task_graph_text(
+    graph: TaskGraph, names: tuple[str, ...], *, unit: str | None, title: str = "task graph"
+) -> str:
     """The task graph as a tree: a line for each node, with its bytes and its costs."""
     size = graph.of_nodes(graph.costs.bytes)
     cost = graph.of_nodes(graph.costs.compute), graph.of_nodes(graph.costs.load)
@@ -62,7 +64,7 @@ def task_graph_text(graph: TaskGraph, names: tuple[str, ...], *, unit: str | Non
             branch(block + 1, group, lead + ("   " if last else "│  "))
 
     everyone = tuple(range(len(names)))
-    lines.append(f"task graph: {len(nodes)} nodes, {readable(graph.size, 'bytes')}")
+    lines.append(f"{title}: {len(nodes)} nodes, {readable(graph.size, 'bytes')}")
     branch(0, everyone, "")
     return "\n".join(lines)
 
