@@ -12,15 +12,19 @@ from msgspec.structs import replace
 
 from dnnplan.costs.check import check
 from dnnplan.costs.joint import joint_problem
-from dnnplan.costs.judged import TaskProblem, Terms
-from dnnplan.costs.objectives import TOLERANCE, objective_name
+from dnnplan.costs.judged import Judged, TaskProblem, Terms
+from dnnplan.costs.objectives import TOLERANCE, UNITS, objective_name
 from dnnplan.costs.ordering.problem import ordering_problem
 from dnnplan.costs.serving.offline import offline_serving
+from dnnplan.costs.sharing.expand import levels_of
+from dnnplan.costs.sharing.grouping import MEASURES as GRAPH_MEASURES
 from dnnplan.costs.sharing.grouping import grouping_problem
 from dnnplan.costs.sharing.selection import selection_problem
+from dnnplan.costs.whole import MAPPING_LIMITS, WholeAnswer, whole_problem
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Sense, Status
+from dnnplan.solvers.cancellation import cancelled_result, run_cancellable, view_of
 from dnnplan.solvers.registry import Solver, get_solver
 from dnnplan.solvers.search import Settings, TaskSearch
 from dnnplan.solvers.versions import versions
@@ -30,8 +34,11 @@ VIEWS: dict[str, Callable[[Instance], TaskProblem]] = {
     "selection": selection_problem,
     "ordering": ordering_problem,
     "joint": joint_problem,
+    "whole": whole_problem,
     "serving": offline_serving,
 }
+MAPPED = frozenset(UNITS) - {"energy"}
+"""Measures of mappings that nothing else has."""
 NEAREST_SECONDS = 5.0
 """Longest search for the nearest value of a limit that cannot be kept."""
 
@@ -41,27 +48,14 @@ DEFAULTS = {
     "selection": "loss",
     "ordering": "switching",
     "joint": "switching",
+    "whole": "latency",
     "serving": "mean_latency",
 }
 """Objectives where an instance states none for its problem."""
 
 
-def problem_of(instance: Instance) -> str:
-    """What an instance asks for: by its objective, and by its sections where it states none but the default.
-
-    Examples
-    --------
-    >>> from dnnplan.instances import Instance, Ordering
-    >>> problem_of(Instance()), problem_of(Instance(objective="variety")), problem_of(Instance(ordering=Ordering()))
-    ('mapping', 'grouping', 'ordering')
-    """
-    names = {name for stage in parse_objective(instance.objective) for name, _ in stage}
-    if names & {"loss", "affinity"}:
-        return "selection"
-    if names & {"variety", "task_variety", "size", "execution_cost"}:
-        return "joint" if names & {"switching", "expected", "energy"} else "grouping"
-    if names & {"switching", "expected", "mean_latency", "late"}:
-        return "ordering" if names & {"switching", "expected"} else "serving"
+def _by_sections(instance: Instance) -> str:
+    """The problem of an instance whose objective could be that of every mapping."""
     if instance.platform is None and not instance.models:
         if instance.ordering is not None:
             return "ordering"
@@ -70,12 +64,62 @@ def problem_of(instance: Instance) -> str:
     return "mapping"
 
 
+def problem_of(instance: Instance) -> str:
+    """What an instance asks for: by its objective, and by its sections where it states none but the default.
+
+    Measures of task graphs and of mappings together, be some of them limits, ask for the whole plan.
+
+    Examples
+    --------
+    >>> from dnnplan.instances import Instance, Ordering
+    >>> problem_of(Instance()), problem_of(Instance(objective="variety")), problem_of(Instance(ordering=Ordering()))
+    ('mapping', 'grouping', 'ordering')
+    """
+    names = {name for stage in parse_objective(instance.objective) for name, _ in stage}
+    if _asks_for_whole(instance, names):
+        return "whole"
+    if names & {"loss", "affinity"}:
+        return "selection"
+    if names & {"variety", "task_variety", "size", "execution_cost"}:
+        return "joint" if names & {"switching", "expected", "energy"} else "grouping"
+    if names & {"switching", "expected", "mean_latency", "late"}:
+        return "ordering" if names & {"switching", "expected"} else "serving"
+    return _by_sections(instance)
+
+
+def _asks_for_whole(instance: Instance, names: set[str]) -> bool:
+    """Whether objective and limits are about the task graph and about the mapping, which there is a platform for."""
+    graph = names & set(GRAPH_MEASURES)
+    if names & MAPPED and graph:
+        return True
+    several = sum(device.count for device in instance.platform.devices) > 1 if instance.platform else False
+    limited = any(getattr(instance.limits, name) is not None for name in GRAPH_MEASURES)
+    return several and levels_of(instance) > 0 and limited and names <= set(UNITS)
+
+
+def _is_whole(instance: Instance, *, explicit: bool) -> bool:
+    """Whether a task graph with an order means the whole plan: where the tasks run is to be decided as well."""
+    platform = instance.platform
+    if platform is None or not platform.devices:
+        return False
+    names = {name for stage in parse_objective(instance.objective) for name, _ in stage}
+    if names & {"switching", "expected"} or instance.limits.switching is not None:
+        return False
+    if sum(device.count for device in platform.devices) > 1:
+        return True
+    limited = any(getattr(instance.limits, name) is not None for name in (*MAPPED, *MAPPING_LIMITS))
+    asked = names & MAPPED and (explicit or instance.objective != "latency")
+    return limited or bool(asked) or levels_of(instance) == 0
+
+
 def with_problem(instance: Instance, problem: str | None, *, explicit: bool = False) -> tuple[Instance, str]:
     """The problem to solve, and the instance with an objective for it.
 
     Choosing networks (``selection``) is the kind of grouping for losses and affinities of candidates. The objective
     ``latency`` is that of mapping, and the default of every instance: other problems take their own default instead,
-    and so does a problem that is named where the instance's objective is about another one.
+    and so does a problem that is named where the instance's objective is about another one. ``joint`` is the whole
+    plan (``whole``) where the platform has several devices, where objective or limits are about the mapping, and where
+    nothing can be shared.
 
     Parameters
     ----------
@@ -91,6 +135,11 @@ def with_problem(instance: Instance, problem: str | None, *, explicit: bool = Fa
         found == "selection" or (only_candidates and instance.objective == "latency")
     ):
         chosen = "selection"
+    if chosen == "joint" and _is_whole(instance, explicit=explicit):
+        chosen = "whole"
+    if chosen == "whole" and found == "mapping":
+        # An objective of mapping is one of the whole plan.
+        found = "whole"
     other = not explicit and chosen != found
     if chosen in DEFAULTS and (instance.objective == "latency" or other):
         instance = replace(instance, objective=DEFAULTS[chosen])
@@ -105,13 +154,15 @@ def solve_tasks(instance: Instance, problem: str, solver: str, settings: Setting
     UnsupportedError
         Unknown solver, or an objective that it cannot optimise.
     """
-    view = VIEWS[problem](instance)
     chosen = get_solver(solver, problem)
+    view = view_of(VIEWS[problem], instance, settings)
+    if view is None:
+        return cancelled_result(instance, solver, settings, began)
     _require_objectives(solver, chosen, view)
     searches = _run_stages(view, chosen, solver, settings, began)
     result = _result(view, searches, solver, settings)
     if result.status == "infeasible" and view.limits:
-        return replace(result, message=nearest_limits(instance, problem, view) or result.message)
+        return replace(result, message=nearest_limits(instance, problem, view, settings) or result.message)
     return result
 
 
@@ -137,19 +188,27 @@ def _run_stages(
             spent = time.perf_counter() - began
             limit = spent + max(0.0, limit - spent) / (len(view.stages) - index)
         search = TaskSearch(stage, dataclasses.replace(settings, time_limit=limit), name=name, began=began)
-        try:
-            if settings.warm_start is not None:
-                search.propose(settings.warm_start)
-            if searches and searches[-1].best is not None:
-                search.propose(searches[-1].best.decisions)
-            solver.run(stage, search)
-        except KeyboardInterrupt:
-            search.interrupted = True
-        searches.append(search)
-        if search.best is None or search.value is None:
+        known = searches[-1].best if searches else None
+        searches.append(search := run_cancellable(search, _work(solver, search, settings, known)))
+        if search.best is None or search.value is None or (search.interrupted and not search.proved):
             break
         kept.append((terms, search.value))
     return searches
+
+
+def _work(
+    solver: Solver, search: TaskSearch[Any], settings: Settings, known: Judged | None
+) -> Callable[[], None]:
+    """A stage from the warm start and the best answer of the stage before."""
+
+    def work() -> None:
+        if settings.warm_start is not None:
+            search.propose(settings.warm_start)
+        if known is not None:
+            search.propose(known.decisions)
+        solver.run(search.problem, search)
+
+    return work
 
 
 def _result(view: TaskProblem, searches: list[TaskSearch[Any]], name: str, settings: Settings) -> Result:
@@ -159,11 +218,12 @@ def _result(view: TaskProblem, searches: list[TaskSearch[Any]], name: str, setti
     sense: Sense = "max" if view.sense == "max" else "min"
     plan: Plan | None = None
     measures: dict[str, float] = {}
-    value = violations = None
+    value = violations = cost = None
     if found.best is not None:
         plan, measures = view.plan(found.best), found.best.measures
         value = _first_stage(view, measures, sign)
-        violations = check(view.instance, plan, measures=measures)
+        cost = found.best.decisions.evaluation.cost if isinstance(found.best.decisions, WholeAnswer) else None
+        violations = check(view.instance, plan, measures=measures, cost=cost)
     bound = None if first.bound is None or math.isinf(first.bound) else first.bound
     if bound is not None and value is not None and bound > value + TOLERANCE * abs(value) + 1e-9:
         raise SolverError(
@@ -197,6 +257,7 @@ def _result(view: TaskProblem, searches: list[TaskSearch[Any]], name: str, setti
         solver=name,
         seed=settings.seed,
         message=first.infeasible or "",
+        cost=cost,
         plan=plan,
         history=tuple(
             (seconds, None if v is None else sign * v, None if b is None else sign * b)
@@ -218,18 +279,21 @@ def _unit(view: TaskProblem) -> str | None:
     return units.pop() if len(units) == 1 else None
 
 
-def nearest_limits(instance: Instance, problem: str, view: TaskProblem) -> str:
+def nearest_limits(instance: Instance, problem: str, view: TaskProblem, settings: Settings) -> str:
     """Which limit cannot be kept, and the nearest value that can, all other limits kept; empty if nothing is found."""
     for name in view.limits:
-        if name not in ("variety", "task_variety", "size", "execution_cost", "switching", "energy", "loss"):
+        if name not in (*GRAPH_MEASURES, "switching", "energy", "loss") and problem != "whole":
+            continue
+        if name in MAPPING_LIMITS:
             continue
         others = replace(instance.limits, **{name: None})
         relaxed = VIEWS[problem](replace(instance, objective=name, limits=others))
         solver = get_solver("auto", problem)
         if name not in solver.capabilities.objectives:
             continue
-        search = TaskSearch(relaxed, Settings(time_limit=NEAREST_SECONDS), name="auto")
-        solver.run(relaxed, search)
+        limits = Settings(time_limit=NEAREST_SECONDS, stop=settings.stop, callbacks=settings.callbacks)
+        search = TaskSearch(relaxed, limits, name="auto")
+        search = run_cancellable(search, _work(solver, search, limits, None))
         if search.value is not None and search.value > view.limits[name]:
             least = "the least possible" if search.proved else "the least that was found"
             return f"limits.{name}: {view.limits[name]:g} cannot be kept; {least} is {search.value:.9g}"
