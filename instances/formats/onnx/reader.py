@@ -110,7 +110,7 @@ def _read_graph(path: Path, dimensions: Dimensions, limits: ReadLimits) -> tuple
     outputs = [value.name for value in proto.graph.output]
     nodes = read_nodes(proto.graph, limits.elements)
     order = check_structure(nodes, {*inputs, *constants}, outputs, source)
-    nodes = _reorder(proto.graph, nodes, order)
+    nodes = reorder(proto.graph, nodes, order)
     bind_dimensions(proto.graph, inputs, dimensions, limits.elements, source)
     values, guessed = infer_values(proto, constants, limits.elements, source)
     graph = Graph(
@@ -126,7 +126,7 @@ def _read_graph(path: Path, dimensions: Dimensions, limits: ReadLimits) -> tuple
     return graph, _data_dependent(guessed)
 
 
-def _reorder(graph: Any, nodes: list[Any], order: list[int]) -> list[Any]:
+def reorder(graph: Any, nodes: list[Any], order: list[int]) -> list[Any]:
     """Bring nodes and the GraphProto into topological order: shape inference reads them in file order."""
     if order == list(range(len(nodes))):
         return nodes

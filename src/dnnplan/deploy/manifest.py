@@ -154,6 +154,25 @@ class ModelEntry(Record, kw_only=True):
     seed: Count | None = None
 
 
+class JobEntry(Record, kw_only=True):
+    """A network as a whole, for one job: what its inputs and outputs are among the values.
+
+    Parameters
+    ----------
+    task, job, model
+        The task, the number of the job, and its network.
+    inputs, outputs
+        Value id of every input that is read and of every output, by its name in the network's own file. Tasks that
+        share layers read one and the same input.
+    """
+
+    task: Name
+    job: Count = 0
+    model: Name
+    inputs: dict[ValueName, LongName] = {}
+    outputs: dict[ValueName, LongName] = {}
+
+
 class Predicted(Record, kw_only=True):
     """What the cost model says of the plan.
 
@@ -190,6 +209,8 @@ class Manifest(Record, kw_only=True, dict=True):
         Segments of every device in the order in which they start.
     transfers
         What moves between devices.
+    jobs
+        The networks as a whole: what to run them on, and what to compare the parts with.
     predicted
         What the cost model says of the plan.
     """
@@ -203,6 +224,7 @@ class Manifest(Record, kw_only=True, dict=True):
     values: tuple[Value, ...] = ()
     order: dict[Name, tuple[LongName, ...]] = {}
     transfers: tuple[Transfer, ...] = ()
+    jobs: tuple[JobEntry, ...] = ()
     predicted: Predicted = Predicted()
     extensions: dict[str, Any] = {}
 

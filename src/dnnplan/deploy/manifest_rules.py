@@ -33,6 +33,7 @@ def manifest_problems(manifest: Manifest, report: Report) -> None:
     _names_in_files(manifest, report)
     _order(manifest, report)
     _transfers(manifest, report)
+    _jobs(manifest, report)
     for name in manifest.predicted.segments:
         if name not in manifest.segment_of:
             report.add("predicted.segments", unknown("segment", name, manifest.segment_of))
@@ -155,6 +156,20 @@ def _transfers(manifest: Manifest, report: Report) -> None:
         report.add("transfers", f"{show(id_)} from {show(a)} to {show(b)} is missing")
 
 
+def _jobs(manifest: Manifest, report: Report) -> None:
+    _unique("jobs", (f"{job.task}/{job.job}" for job in manifest.jobs), report)
+    models = {model.name for model in manifest.models}
+    inputs, outputs = ({value.id for value in values} for values in (manifest.inputs, manifest.outputs))
+    for index, job in enumerate(manifest.jobs):
+        path = at("jobs", index)
+        if job.model not in models:
+            report.add(at(path, "model"), unknown("model", job.model, models))
+        for key, ids, known in (("inputs", job.inputs, inputs), ("outputs", job.outputs, outputs)):
+            for name, id_ in ids.items():
+                if id_ not in known:
+                    report.add(at(at(path, key), name), f"{show(id_)} is not among the {key} of the manifest")
+
+
 def successors(manifest: Manifest) -> dict[str, list[str]]:
     """What each segment must come before: readers of its values, the next of its device, `after`."""
     found: dict[str, list[str]] = {segment.name: [] for segment in manifest.segments}
@@ -178,7 +193,7 @@ def _cycle(manifest: Manifest, report: Report) -> None:
         report.add("order", f"segments wait for each other: {names}")
         return
     place = {name: index for index, name in enumerate(manifest.segment_of)}
-    for before, names in after.items():
-        for name in names:
+    for before, later in after.items():
+        for name in later:
             if place[name] < place[before]:
                 report.add("segments", f"{show(name)} stands before {show(before)}, which must run first")
