@@ -109,6 +109,37 @@ def pareto_front(
     )
 
 
+def figure_of(result: Result, name: str) -> float:
+    """A figure of an answer by the name of its objective."""
+    if name in result.measures:
+        return float(result.measures[name])
+    assert result.cost is not None
+    return float(measure(name, result.cost))
+
+
+def knee_point(front: ParetoFront) -> ParetoPoint | None:
+    """The point that is farthest below the chord between the two ends, both objectives scaled to 0 to 1 (ours).
+
+    Where no point lies below the chord it is the first end; None for a front without points.
+
+    Examples
+    --------
+    >>> knee_point(ParetoFront(objectives=("latency", "energy"), step=0.0, points=())) is None
+    True
+    """
+    if not front.points:
+        return None
+    first, last = front.points[0], front.points[-1]
+    wide, high = last.first - first.first, first.second - last.second
+
+    def below(point: ParetoPoint) -> float:
+        if wide <= 0 or high <= 0:
+            return 0.0
+        return 1.0 - (point.first - first.first) / wide - (point.second - last.second) / high
+
+    return max(front.points, key=lambda point: (below(point), point is first))
+
+
 class _Runs:
     """The searches of one front, each starting from the best plan that keeps its limit."""
 
@@ -132,10 +163,10 @@ class _Runs:
             self.instance, objective=objective, limits=limits, warm_start=warm_start, **self.options
         )
         self.interrupted = self.interrupted or result.stop_reason == "interrupted"
-        if result.cost is None or not result.valid:
+        if (result.cost is None and not result.measures) or not result.valid:
             self.failed.append(result)
             return None
-        values = [float(measure(name, result.cost)) for name in self.names]
+        values = [figure_of(result, name) for name in self.names]
         point = ParetoPoint(first=values[0], second=values[1], limit=limit, result=result)
         self.found.append(point)
         return point

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
@@ -12,7 +13,7 @@ from dnnplan.solvers.whole.parts import FOREVER, OBJECTIVES, bound_first, second
 from dnnplan.solvers.whole.sequential import run_steps
 
 FIRST_PART, TURNS_PART = 0.3, 0.1
-"""Shares of the time left: for the sequential plan where nothing is known yet, and for task graph and mapping in turn."""
+"""Shares of the time left: for the sequential plan where there is none yet, and for task graph and mapping in turn."""
 EXACT_PAIRS = 400
 """Layers (nothing shared) x devices up to which exact search has most of the time; above it large neighbourhoods."""
 LARGE_PART = 0.7
@@ -20,7 +21,7 @@ LARGE_PART = 0.7
 
 
 class Auto:
-    """The sequential plan, task graph and mapping in turn, then everything together, exactly or in large neighbourhoods.
+    """The sequential plan, task graph and mapping in turn, then all together, exactly or in large neighbourhoods.
 
     The search starts from the plan that it is given, or from the sequential one where it is given none: so the answer
     is never worse than that. Small problems are solved exactly, by task graphs and as one model in turn; large ones by
@@ -38,7 +39,7 @@ class Auto:
         if problem.grouping is None:
             run_steps(problem, search)
             return
-        tried = set()
+        tried: set[Groups] = set()
         if search.best is None:
             steps = run_steps(problem, search, seconds_of(search, FOREVER, FIRST_PART))
             tried = {steps.groups} if steps is not None else set()

@@ -17,9 +17,11 @@ from dnnplan.cli import (
     exits,
     generate,
     lists,
+    plan,
     predict,
     profile,
     rates,
+    replan,
     run,
     show,
     simulate,
@@ -71,11 +73,13 @@ app.command("platforms", rich_help_panel="Instances")(lists.platforms)
 app.command("formats", rich_help_panel="Instances")(lists.formats)
 app.command("schema", rich_help_panel="Instances")(lists.schema)
 app.command("solve", rich_help_panel="Plans")(solve.solve)
+app.command("plan", rich_help_panel="Plans")(plan.plan)
 app.command("affinity", rich_help_panel="Instances")(affinity.affinity)
 app.command("group", rich_help_panel="Plans")(tasks.group)
 app.command("order", rich_help_panel="Plans")(tasks.order)
 app.command("compare", rich_help_panel="Plans")(compare.compare)
 app.command("rates", rich_help_panel="Plans")(rates.rates)
+app.command("replan", rich_help_panel="Plans")(replan.replan)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)

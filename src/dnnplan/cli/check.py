@@ -100,6 +100,10 @@ def explain(
     whole = load_instance(
         instance, platform, plan, opt.parse_dims(dim), options=options, changes=set_, carried=found
     )
+    if found.problem == "joint" and found.placement:
+        from dnnplan.deploy.mapped import mapped
+
+        whole, found = mapped(whole, found)
     if found.problem != "mapping":
         raise UnsupportedError(
             f"{plan}: explain speaks of plans of mapping, this one is of {found.problem}; `dnnplan show` has its steps"

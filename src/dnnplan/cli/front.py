@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from dnnplan.solvers.pareto import ParetoFront
 
 
-def pair_of(pareto: str | None, objective: str | None, output: Path | None) -> tuple[str, str] | None:
-    """The two objectives of --pareto."""
+def pair_of(
+    pareto: str | None, objective: str | None, output: Path | None, *, option: str = "--pareto"
+) -> tuple[str, str] | None:
+    """The two objectives of an option."""
     if pareto is None:
         return None
     names = [name.strip() for name in pareto.split(",")]
     if len(names) != 2 or not all(names):
-        raise InputError(f"--pareto {pareto}: expected two objectives, e.g. latency,energy")
+        raise InputError(f"{option} {pareto}: expected two objectives, e.g. latency,energy")
     if objective is not None:
-        raise InputError("--pareto names the objectives; it does not go with --objective")
+        raise InputError(f"{option} names the objectives; it does not go with --objective")
     if output is not None:
-        raise InputError("--pareto gives several plans; it does not go with --output (use --json)")
+        raise InputError(f"{option} gives several plans; it does not go with --output (use --json)")
     return names[0], names[1]
 
 
@@ -61,27 +63,40 @@ def _front_tree(front: ParetoFront) -> dict[str, Any]:
         }
         for point in front.points
     ]
-    return {"front": rows, "objectives": list(front.objectives), "step": front.step}
+    from dnnplan.solvers.pareto import knee_point
+
+    knee = knee_point(front)
+    chosen = None if knee is None else front.points.index(knee)
+    return {"front": rows, "objectives": list(front.objectives), "step": front.step, "chosen": chosen}
+
+
+def unit_of(name: str) -> str | None:
+    """Unit of an objective."""
+    from dnnplan.costs.objectives import UNITS
+    from dnnplan.reports.tables import MEASURE_UNITS
+
+    return UNITS.get(name, MEASURE_UNITS.get(name))
 
 
 def _print_front(front: ParetoFront) -> None:
-    from dnnplan.costs.objectives import UNITS
     from dnnplan.reports.tables import new_table
     from dnnplan.reports.units import percent, readable
+    from dnnplan.solvers.pareto import knee_point
 
     first, second = front.objectives
-    table = new_table(f">{first}", f">{second}", f">limit on {second}", "status", ">gap", "minimised")
+    units = unit_of(first), unit_of(second)
+    table = new_table(f">{first}", f">{second}", f">limit on {second}", "status", ">gap", "minimised", "")
+    knee = knee_point(front) if len(front.points) > 2 else None
     for point in front.points:
         table.add_row(
-            readable(point.first, UNITS[first]),
-            readable(point.second, UNITS[second]),
-            readable(point.limit, UNITS[second]),
+            readable(point.first, units[0]),
+            readable(point.second, units[1]),
+            readable(point.limit, units[1]),
             point.result.status,
             percent(point.result.gap),
             point.result.objective.name,
+            "<- knee" if point is knee else "",
         )
     out = console()
     out.print(table)
-    out.print(
-        f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, UNITS[second])}"
-    )
+    out.print(f"{len(front.points)} plans; limits on {second} in steps of {readable(front.step, units[1])}")

@@ -18,8 +18,10 @@ from dnnplan.instances.result import Result
 if TYPE_CHECKING:
     from dnnplan.instances import Instance
 
-BESIDE = frozenset(("costs", "stability"))
-"""Members that `solve --costs --json` prints beside those of a result."""
+BESIDE = frozenset(
+    ("costs", "stability", "method", "sequential", "loss_of_sequential", "loss_at_most", "retraining", "replan")
+)
+"""Members that `solve --costs --json`, `plan --json` and `replan --json` print beside those of a result."""
 CARRYING = frozenset(("mapping", "joint"))
 """Problems whose plans commands act on (split, export, replan): their files say what they were made for."""
 

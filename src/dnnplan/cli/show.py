@@ -14,7 +14,7 @@ from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
     from dnnplan.costs import MappingProblem
-    from dnnplan.instances import Instance, Plan
+    from dnnplan.instances import Instance, Plan, Result
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -106,6 +106,9 @@ def _show_plan(
     from dnnplan.reports.schedule import make_schedule
 
     plan, result = read_plan_or_result(name)
+    if plan.problem == "joint" and plan.placement:
+        _show_whole_plan(instance, plan, result, (output, trace), width, force=force)
+        return
     if plan.problem != "mapping":
         _show_task_plan(instance, plan, output, trace, width, force=force)
         return
@@ -124,6 +127,36 @@ def _show_plan(
         note(f"trace: {trace} (open it at ui.perfetto.dev)")
     out = console()
     out.print(gantt_text(schedule, width=width or chart_width(out)), soft_wrap=True)
+
+
+def _show_whole_plan(
+    instance: Instance,
+    plan: Plan,
+    result: Result | None,
+    files: tuple[Path | None, Path | None],
+    width: int | None,
+    *,
+    force: bool,
+) -> None:
+    """A task graph as a tree and the chart of what it leaves to run; `files` are a picture and a trace."""
+    from dnnplan.reports.whole_plan_text import whole_plan_text
+
+    picture, trace = files
+    if picture is not None:
+        from dnnplan.reports.whole_figure import write_whole_plan
+
+        write_whole_plan(instance, plan, picture, result, overwrite=force)
+        note(f"picture: {picture}")
+    if trace is not None:
+        from dnnplan.costs import evaluate
+        from dnnplan.deploy.mapped import mapped
+        from dnnplan.instances.files import write_text
+        from dnnplan.reports.trace import trace_text
+
+        write_text(trace_text(evaluate(*mapped(instance, plan)), result), trace, overwrite=force)
+        note(f"trace: {trace} (open it at ui.perfetto.dev)")
+    out = console()
+    out.print(whole_plan_text(instance, plan, result, width=width or chart_width(out)), soft_wrap=True)
 
 
 def _show_task_plan(

@@ -138,7 +138,12 @@ def print_result(instance: Instance, result: Result) -> None:
 
     out = console()
     out.print("\n".join(summary_lines(result)), soft_wrap=True)
-    if result.plan is not None and result.plan.problem != "mapping":
+    if result.plan is not None and result.plan.problem == "joint" and result.plan.placement:
+        from dnnplan.reports.whole_plan_text import whole_plan_text
+
+        out.print()
+        out.print(whole_plan_text(instance, result.plan, result, width=chart_width(out)), soft_wrap=True)
+    elif result.plan is not None and result.plan.problem != "mapping":
         from dnnplan.reports.task_plan_text import task_plan_text
 
         out.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dnnplan.costs.objectives import UNITS
 from dnnplan.instances import Result
 from dnnplan.instances.result import GAP_TOLERANCE
 from dnnplan.reports.tables import MEASURE_UNITS
@@ -35,7 +36,8 @@ def summary_lines(result: Result) -> list[str]:
             f"cost      latency {readable(cost.latency, 's')}, energy {readable(cost.energy, 'J')}, "
             f"traffic {readable(cost.traffic, 'bytes')}, busiest device {readable(cost.max_load, 's')}"
         )
-    others = {name: value for name, value in result.measures.items() if name != result.objective.name}
+    told = {result.objective.name} | (set(UNITS) if result.cost is not None else set())
+    others = {name: value for name, value in result.measures.items() if name not in told}
     if others:
         figures = ", ".join(
             f"{name} {readable(value, MEASURE_UNITS.get(name))}" for name, value in others.items()
