@@ -1,7 +1,7 @@
 """JSON Schemas of the files, made from the record types and their docstrings.
 
 The published copies lie beside this module (``instance.schema.json``, ``plan.schema.json``,
-``result.schema.json``); a test keeps them current, ``python -m dnnplan.instances.schema`` rewrites them.
+``result.schema.json``, ``events.schema.json``); a test keeps them current, ``python -m dnnplan.instances.schema`` rewrites them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from dnnplan.instances.atomic import write_text
+from dnnplan.instances.events.records import EVENTS_VERSION, Events
 from dnnplan.instances.instance import FORMAT_VERSION, Instance
 from dnnplan.instances.plan import PLAN_VERSION, Plan
 from dnnplan.instances.result import Result
@@ -46,7 +47,13 @@ def result_schema() -> dict[str, Any]:
     return _schema(Result, "dnnplan result", None)
 
 
+def events_schema() -> dict[str, Any]:
+    """JSON Schema of files of change events, as ``dnnplan replan --event`` reads them."""
+    return _schema(Events, "dnnplan events", EVENTS_VERSION)
+
+
 SCHEMAS = {
+    "events": events_schema,
     "instance": instance_schema,
     "plan": plan_schema,
     "result": result_schema,
@@ -54,7 +61,7 @@ SCHEMAS = {
 
 
 def schema_text(kind: str) -> str:
-    """Text of the schema of an ``instance``, ``plan`` or ``result`` as it is published."""
+    """Text of the schema of ``events``, an ``instance``, a ``plan`` or a ``result`` as it is published."""
     return json.dumps(SCHEMAS[kind](), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -26,7 +26,9 @@ def move_seconds(a: Arrays, k: int, origin: int, target: int) -> float:
 
 
 @kernel
-def path_length(a: Arrays, topological: IntArray, output: BoolArray, host: bool) -> float:  # noqa: C901, PLR0912
+def path_length(  # noqa: C901, PLR0912
+    a: Arrays, topological: IntArray, output: BoolArray, host: bool, tail: FloatArray
+) -> float:
     """Max over layers of the least of head + time + tail over devices, for direct staging.
 
     The recursion of `dnnplan.formulations.mapping.bounds.heads_and_tails`. O(E m^2).
@@ -35,9 +37,11 @@ def path_length(a: Arrays, topological: IntArray, output: BoolArray, host: bool)
     ----------
     output
         (K,) tensors that go to the host, if there is one.
+    tail
+        (n, m) zeros; least seconds from the end of each layer on each device to the end of the plan go there.
     """
     n, m = a.duration.shape
-    head, tail = np.zeros((n, m)), np.zeros((n, m))
+    head = np.zeros((n, m))
     for q in range(n):
         j = topological[q]
         for b in range(m):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dnnplan.costs import MappingProblem
@@ -18,13 +20,30 @@ def is_quick(view: MappingProblem) -> bool:
     return view.execution.staging == "direct"
 
 
-def quick_bound(view: MappingProblem, prices: FloatArray) -> Bound:
-    """The best combinatorial bound on the first stage of the objective; (m,) prices of load go to the argument."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guide:
+    """What the bounds know of the problem, for list schedules.
+
+    Parameters
+    ----------
+    prices
+        (m,) prices of a second on each device.
+    tails
+        (n, m) least seconds from the end of each layer on each device to the end of the plan.
+    """
+
+    prices: FloatArray
+    tails: FloatArray
+
+
+def quick_bound(view: MappingProblem) -> tuple[Bound, Guide]:
+    """The best combinatorial bound on the first stage of the objective, and what it knows."""
     from dnnplan.solvers.kernels.quick_bounds import least_load, path_length
 
     topological = np.array(view.topological, dtype=np.int64)
     slots = np.minimum(view.slots, max(view.n, 1)).astype(float)
-    path = path_length(view.arrays, topological, view.output, view.host) * (1 - SAFETY)
+    tails, prices = np.zeros((view.n, view.m)), np.ones(view.m)
+    path = path_length(view.arrays, topological, view.output, view.host, tails) * (1 - SAFETY)
     load = least_load(np.ascontiguousarray(view.duration), slots, ROUNDS, prices) * (1 - SAFETY)
     latency = Bound(path, PATH) if path >= load else Bound(load, LOAD)
     total, names = 0.0, []
@@ -42,7 +61,7 @@ def quick_bound(view: MappingProblem, prices: FloatArray) -> Bound:
             bound = Bound(0.0, "non-negative")
         total += weight * bound.value
         names.append(bound.name)
-    return Bound(total, " + ".join(dict.fromkeys(names)))
+    return Bound(total, " + ".join(dict.fromkeys(names))), Guide(prices=prices, tails=tails)
 
 
 def slow_bound(view: MappingProblem) -> Bound | None:

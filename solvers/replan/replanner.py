@@ -19,7 +19,7 @@ from dnnplan.instances.result import GAP_TOLERANCE, Status, Violation
 from dnnplan.solvers.facade import with_objective
 from dnnplan.solvers.lists.frugal import propose_frugal_plans
 from dnnplan.solvers.replan.before import before, kept_on
-from dnnplan.solvers.replan.bounds import is_quick, quick_bound, slow_bound
+from dnnplan.solvers.replan.bounds import Guide, is_quick, quick_bound, slow_bound
 from dnnplan.solvers.replan.migration import DEFAULT_WEIGHT, Migration, migration_to
 from dnnplan.solvers.replan.repair import repairs
 from dnnplan.solvers.replan.result import (
@@ -218,7 +218,7 @@ class _Run:
         self.reserve = LEAST_RESERVE
         self.word: str | None = None
         self.first: tuple[Evaluation, Plan, tuple[Violation, ...]] | None = None
-        self.prices = np.ones(self.view.m)
+        self.guide: Guide | None = None
         self.note("view")
 
     def note(self, name: str) -> None:
@@ -268,7 +268,7 @@ class _Run:
     def _bound(self) -> None:
         """The bound, before the search where it is there at once."""
         if is_warm() and is_quick(self.view):
-            bound = quick_bound(self.view, self.prices)
+            bound, self.guide = quick_bound(self.view)
             self.search.improve_bound(bound.value, bound.name)
             self.note("bound")
 
@@ -282,8 +282,8 @@ class _Run:
             paid = self._paid()
             walk = Walk(self.view, search, search.best, paid, self.search.settings.seed)
             self.note("arrays")
-            better = False
-            for order, place in list_plans(self.view, self.kept, walk.added, paid):
+            better, tails = False, None if self.guide is None else self.guide.tails
+            for order, place in list_plans(self.view, self.kept, walk.added, paid, tails):
                 better |= walk.take(order, place)
                 if self._over(until):
                     break
@@ -309,7 +309,7 @@ class _Run:
     def _paid(self) -> np.ndarray:
         """(n, m) price of a layer on a device beyond that on its cheapest one, at the prices of the bound."""
         times = self.view.arrays.duration
-        price = self.prices / max(self.prices.mean(), 1e-300)
+        price = np.ones(self.view.m) if self.guide is None else self.guide.prices / self.guide.prices.mean()
         finite = np.isfinite(times)
         paid = np.where(finite, np.where(finite, times, 0.0) * price[None, :], np.inf)
         least = paid.min(axis=1, keepdims=True)

@@ -139,7 +139,7 @@ class Walk:
 
 
 def list_plans(
-    view: MappingProblem, kept: Kept, added: FloatArray, paid: FloatArray
+    view: MappingProblem, kept: Kept, added: FloatArray, paid: FloatArray, tails: FloatArray | None
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Orders and places of list schedules that know what it costs to leave the old places."""
     topological = np.array(view.topological, dtype=np.int64)
@@ -149,9 +149,23 @@ def list_plans(
     position[topological] = np.arange(view.n)
     by_rank = np.lexsort((position, -rank)).astype(np.int64)
     seconds = added / _second(view)
-    for order in (by_rank, kept.order):
+    if tails is None:
+        for order in (by_rank, kept.order):
+            for strength in STRENGTHS:
+                yield from _scheduled(view, order, seconds + strength * paid, position)
+        return
+    ahead = np.where(np.isfinite(tails), tails, np.inf)
+    key = (view.arrays.duration + tails).min(axis=1)
+    by_tail = np.lexsort((position, -key)).astype(np.int64)
+    import os
+    mode=os.environ.get("MODE","0")
+    for order in {"0":(by_rank,kept.order),"1":(by_rank,by_tail,kept.order),"2":(by_rank,by_tail,kept.order),"3":(by_tail,kept.order),"4":(by_tail,by_rank,kept.order)}[mode]:
         for strength in STRENGTHS:
             yield from _scheduled(view, order, seconds + strength * paid, position)
+        if mode in "234":
+          for f in (0.5,1.0):
+            for strength in (0,1.0,) if mode!="4" else STRENGTHS:
+                yield from _scheduled(view, order, seconds + strength * paid + f*ahead, position)
 
 
 def _second(view: MappingProblem) -> float:

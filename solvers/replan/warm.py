@@ -56,7 +56,7 @@ def warm_up() -> None:
         following = np.full(view.n, -1, dtype=np.int64)
         place = np.zeros(view.n, dtype=np.int64)
         compiled(forward)(view.arrays, view.reader_offsets, place, following, following.copy())
-    quick_bound(view, np.ones(view.m))
+    quick_bound(view)
     search = ReplanSearch(view, Settings(time_limit=None), migration=migration_to(view, {}, 1.0))
     walk = Walk(view, search, evaluate(view, found), bias, 0)
     walk.piece(20, (0.1, 0.01), 0.0)
