@@ -20,7 +20,7 @@ from dnnplan.instances import (
     Tensor,
     UnsupportedError,
 )
-from dnnplan.instances.sections import Block, BlockCost
+from dnnplan.instances.sections import Block, BlockCost, Costs
 from dnnplan.instances.validation import validate
 
 PLATFORM = Platform(devices=(Device(name="cpu", peak_flops={"*": 1.0}),))
@@ -112,3 +112,23 @@ def test_what_a_block_costs_for_single_tasks_is_kept() -> None:
     assert len(expand(half, [[["s"], ["t"]]]).costs.latency["shared"]) == 1
     with pytest.raises(UnsupportedError, match="stated for some of them"):
         expand(half, [[["s", "t"]]])
+
+
+def test_tables_of_energy_and_transfers_and_colocation_are_carried_over() -> None:
+    """Those of the first task of a node; tensors are found by their source, whatever they are called."""
+    given = two_tasks()
+    models = tuple(replace(model, colocate=(("a", "b"), ("b", "c"))) for model in given.models)
+    energy = {"m": {"a": {"cpu": 7.0}, "c": {"cpu": 3.0}}, "k": {"a": {"cpu": 9.0}, "c": {"cpu": 5.0}}}
+    transfer = {"m": {"bc": {"cpu": {"cpu": 0.5}}}, "k": {"bc": {"cpu": {"cpu": 0.75}}}}
+    given = replace(given, models=models, costs=Costs(energy=energy, transfer=transfer))
+    for groups, sources in (([[["s", "t"]]], {"s/b": 0.5}), ([[["s"], ["t"]]], {"s/b": 0.5, "t/b": 0.75})):
+        expanded = expand(given, groups)
+        assert validate(expanded) == ()
+        assert expanded.costs.energy == {"shared": {"s/a": {"cpu": 7}, "s/c": {"cpu": 3}, "t/c": {"cpu": 5}}}
+        by_name = {tensor.name: tensor.source for tensor in expanded.models[0].tensors}
+        found = {
+            by_name[name]: table["cpu"]["cpu"] for name, table in expanded.costs.transfer["shared"].items()
+        }
+        assert found == sources
+        last = "s/b" if len(groups[0]) == 1 else "t/b"
+        assert set(expanded.models[0].colocate) >= {("s/a", "s/b"), ("s/b", "s/c"), (last, "t/c")}

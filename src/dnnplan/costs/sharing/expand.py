@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,8 +34,8 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
     -------
     Instance
         Model and task `shared`. A task that has to wait for another one waits in the first block that the two do
-        not share, by a tensor of no bytes. Sections that were applied (sharing, ordering, precedences, tables) are
-        gone.
+        not share, by a tensor of no bytes. Sections that were applied (sharing, ordering, precedences) are gone; tables
+        of layers and tensors are those of the first task of a node. Layers that must be on one device still must.
 
     Raises
     ------
@@ -246,14 +246,27 @@ def _flops(block: Block, task: str) -> float:
     return float(own.flops if own is not None and own.flops is not None else block.flops)
 
 
+Moves = dict[str, dict[str, float]]
+"""Seconds from end to end."""
+
+
 @dataclass
 class _Merged:
     """A tensor of the one network while its readers are collected."""
 
     source: str | None
     bytes: float
+    moves: Moves
     output: bool = False
     targets: dict[str, float] = field(default_factory=dict)
+
+
+def _copy_row(
+    rows: Mapping[str, Mapping[str, float]], layer: str, table: dict[str, dict[str, float]], name: str
+) -> None:
+    """Give a layer of the one network the row of one of a task's, if it has one."""
+    if (row := rows.get(layer)) is not None:
+        table[name] = dict(row)
 
 
 def _of_layers(instance: Instance, graph: TaskGraph, tasks: Sequence[Task]) -> Instance:
@@ -279,19 +292,27 @@ def _of_layers(instance: Instance, graph: TaskGraph, tasks: Sequence[Task]) -> I
     layers: dict[str, Layer] = {}
     tensors: dict[tuple[object, ...], _Merged] = {}
     latency: dict[str, dict[str, float]] = {}
+    energy: dict[str, dict[str, float]] = {}
+    tables = ((instance.costs.latency, latency), (instance.costs.energy, energy))
+    together: dict[tuple[str, ...], None] = {}
     for t, task in enumerate(tasks):
         model = models[task.model]
+        moves = instance.costs.transfer.get(model.name, {})
         for layer in model.layers:
             name = label(t, layer.name)
             if name not in layers:
                 layers[name] = replace(layer, name=name)
-                if row := instance.costs.latency.get(model.name, {}).get(layer.name):
-                    latency[name] = dict(row)
+                for given, table in tables:
+                    _copy_row(given.get(model.name, {}), layer.name, table, name)
+        for group in model.colocate:
+            together[tuple(dict.fromkeys(label(t, name) for name in group))] = None
         made: dict[str | None, int] = {}
         for tensor in model.tensors:
             number = made[tensor.source] = made.get(tensor.source, -1) + 1
             source = None if tensor.source is None else label(t, tensor.source)
-            merged = tensors.setdefault((source, number), _Merged(source, tensor.bytes))
+            merged = tensors.setdefault(
+                (source, number), _Merged(source, tensor.bytes, moves.get(tensor.name, {}))
+            )
             merged.output |= tensor.output
             for target in tensor.targets:
                 merged.targets[label(t, target)] = tensor.read_bytes.get(target, tensor.bytes)
@@ -302,10 +323,22 @@ def _of_layers(instance: Instance, graph: TaskGraph, tasks: Sequence[Task]) -> I
         owner, last = first[node], models[tasks[a].model].layers[-1].name
         targets = (f"{tasks[owner].name}/{cuts[owner][b][0]}",)
         found.append(Tensor(name=f"wait {number}", source=label(a, last), targets=targets))
+    transfer = {
+        f"tensor {number}": merged.moves for number, merged in enumerate(tensors.values()) if merged.moves
+    }
     model = Model(
-        name=SHARED, dtype=models[tasks[0].model].dtype, layers=tuple(layers.values()), tensors=tuple(found)
+        name=SHARED,
+        dtype=models[tasks[0].model].dtype,
+        layers=tuple(layers.values()),
+        tensors=tuple(found),
+        colocate=tuple(group for group in together if len(group) > 1),
     )
-    return _finished(instance, model, Costs(latency={SHARED: latency} if latency else {}))
+    costs = Costs(
+        latency={SHARED: latency} if latency else {},
+        energy={SHARED: energy} if energy else {},
+        transfer={SHARED: transfer} if transfer else {},
+    )
+    return _finished(instance, model, costs)
 
 
 def _tensor(name: str, merged: _Merged) -> Tensor:
