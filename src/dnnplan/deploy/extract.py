@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dnnplan import __version__
 from dnnplan.deploy.cut import Part
 from dnnplan.deploy.renaming import rename_node
+from dnnplan.deploy.wire import Stored
 from dnnplan.deploy.work import NodeRef, Ref, Work
 from dnnplan.instances import UnsupportedError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
@@ -51,38 +53,46 @@ def part_model(work: Work, part: Part) -> tuple[Any, list[tuple[Ref, str]]]:
     return model, [(ref, _stored_name(work, part, ref)) for ref in part.stored]
 
 
-def add_constants(model: Any, work: Work, stored: Iterable[tuple[Ref, str]]) -> None:
-    """Put stored constants into a model."""
-    for ref, name in stored:
-        weights = work.members[ref.member].network.weights
-        if ref.name in weights.sparse:
-            sparse = model.graph.sparse_initializer.add()
-            sparse.CopyFrom(weights.sparse[ref.name])
-            sparse.values.name = name
-            continue
-        tensor = weights.inline(ref.name, name)
-        model.graph.initializer.append(tensor)
-        _list_as_input(model, tensor)
+def stored_constants(
+    model: Any, work: Work, stored: Iterable[tuple[Ref, str]], data: Path | None = None
+) -> list[Stored]:
+    """The stored constants of a part as they are written; sparse ones are put into its model.
 
-
-def add_external_constants(model: Any, work: Work, stored: Iterable[tuple[Ref, str]], data: Path) -> None:
-    """Put stored constants into a model, large ones into the file `data` beside it, one after the other."""
-    with data.open("xb") as file:
+    Parameters
+    ----------
+    data
+        A new file beside the model that gets the numbers of large constants, one after the other; None: they are
+        written into the model's file.
+    """
+    found = []
+    with nullcontext() if data is None else data.open("xb") as file:
         for ref, name in stored:
             weights = work.members[ref.member].network.weights
-            raw = weights.raw(ref.name) if weights.size(ref.name) >= _LEAST_EXTERNAL else None
-            if raw is None:
-                add_constants(model, work, [(ref, name)])
+            if ref.name in weights.sparse:
+                sparse = model.graph.sparse_initializer.add()
+                sparse.CopyFrom(weights.sparse[ref.name])
+                sparse.values.name = name
                 continue
-            file.write(bytes(-file.tell() % _ALIGNMENT))
-            tensor = model.graph.initializer.add(name=name, data_location=1)
-            tensor.data_type = weights.tensors[ref.name].data_type
-            tensor.dims.extend(weights.tensors[ref.name].dims)
-            entries = {"location": data.name, "offset": str(file.tell()), "length": str(len(raw))}
-            for key, value in entries.items():
-                tensor.external_data.add(key=key, value=value)
-            file.write(raw)
-            _list_as_input(model, tensor)
+            constant = weights.stored(ref.name, name)
+            if file is not None and constant.size >= _LEAST_EXTERNAL:
+                constant = _beside(constant, file)
+            found.append(constant)
+            if model.ir_version < _LISTED_BEFORE:
+                helper, tensor = require_onnx("helper"), constant.tensor
+                info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+                model.graph.input.append(info)
+    return found
+
+
+def _beside(constant: Stored, file: BinaryIO) -> Stored:
+    """Write the numbers of a constant to a file of weights, and say where they are."""
+    file.write(bytes(-file.tell() % _ALIGNMENT))
+    places = {"location": Path(file.name).name, "offset": file.tell(), "length": constant.size}
+    file.write(constant.raw())
+    constant.tensor.data_location = 1
+    for key, value in places.items():
+        constant.tensor.external_data.add(key=key, value=str(value))
+    return Stored(constant.tensor, 0, None)
 
 
 def typed(work: Work, ref: Ref) -> Any:
@@ -128,14 +138,6 @@ def _opsets(work: Work, part: Part) -> dict[str, int]:
 def _stored_name(work: Work, part: Part, ref: Ref) -> str:
     """The name of a stored constant; one that is an output itself needs another one."""
     return work.name(ref) + ("/stored" if ref in part.copied else "")
-
-
-def _list_as_input(model: Any, tensor: Any) -> None:
-    if model.ir_version < _LISTED_BEFORE:
-        helper = require_onnx("helper")
-        model.graph.input.append(
-            helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-        )
 
 
 def _add_node(graph: Any, work: Work, ref: NodeRef) -> None:

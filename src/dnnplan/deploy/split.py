@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.resolve import mapping_problem
 from dnnplan.deploy.cut import Crossing, Part, cut
-from dnnplan.deploy.extract import INLINE_LIMIT, add_constants, add_external_constants, part_model, typed
+from dnnplan.deploy.extract import INLINE_LIMIT, part_model, stored_constants, typed
 from dnnplan.deploy.folder import dumps_manifest
 from dnnplan.deploy.identical import require_identical
 from dnnplan.deploy.manifest import (
@@ -29,9 +28,10 @@ from dnnplan.deploy.manifest import (
     Value,
 )
 from dnnplan.deploy.mapped import mapped
-from dnnplan.deploy.network import Network, read_network
+from dnnplan.deploy.network import Network, file_sha256, read_network
 from dnnplan.deploy.segments import Segment, segments, with_segments
 from dnnplan.deploy.value_table import ValueTable
+from dnnplan.deploy.wire import write_model
 from dnnplan.deploy.work import Ref, Work, work_of_task, work_of_task_graph
 from dnnplan.deploy.writing import plain_name, whole_folder
 from dnnplan.instances import Instance, Plan
@@ -278,23 +278,13 @@ class _Writer:
             return self.written[identity]
         stem = f"{len(self.written):03d}-{plain_name(part.segment.device)}-{plain_name(part.segment.task)}"
         model, stored = part_model(work, part)
-        data: Path | None = None
-        if (
-            sum(work.members[ref.member].network.weights.size(ref.name) for ref, _ in stored)
-            > self.inline_limit
-        ):
-            data = self.folder / f"{stem}.weights"
-            add_external_constants(model, work, stored, data)
-        else:
-            add_constants(model, work, stored)
-        content = model.SerializeToString()
-        del model
-        (self.folder / f"{stem}.onnx").write_bytes(content)
-        file = _File(file=f"{stem}.onnx", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+        size = sum(work.members[ref.member].network.weights.size(ref.name) for ref, _ in stored)
+        data = self.folder / f"{stem}.weights" if size > self.inline_limit else None
+        constants = stored_constants(model, work, stored, data)
+        digest, count = write_model(self.folder / f"{stem}.onnx", model, constants)
+        file = _File(file=f"{stem}.onnx", sha256=digest, bytes=count)
         if data is not None:
-            with data.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            file.data, file.data_sha256, file.data_bytes = data.name, digest, data.stat().st_size
+            file.data, file.data_sha256, file.data_bytes = data.name, file_sha256(data), data.stat().st_size
         self.written[identity] = file
         return file
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dnnplan.deploy.wire import Stored
 from dnnplan.instances.errors import FormatError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
 from dnnplan.instances.formats.onnx.values import dtype_bits
@@ -54,19 +55,20 @@ class Weights:
             return sum(map(len, tensor.string_data))
         return -(-math.prod(tensor.dims) * dtype_bits(tensor.data_type) // 8)
 
-    def inline(self, name: str, new_name: str) -> Any:
-        """A TensorProto of this constant under another name, with its numbers."""
+    def stored(self, name: str, new_name: str) -> Stored:
+        """A constant under another name, to be written: its numbers are only looked at then."""
         tensor = self.tensors[name]
-        if tensor.external_data or tensor.data_location:
-            return type(tensor)(
-                name=new_name, dims=tensor.dims, data_type=tensor.data_type, raw_data=self._external(name)
+        if not (tensor.external_data or tensor.data_location or tensor.HasField("raw_data")):
+            copy = type(tensor)()
+            copy.CopyFrom(tensor)
+            copy.name, copy.doc_string = new_name, ""
+            return Stored(copy, 0, None)
+        bare = type(tensor)(name=new_name, dims=tensor.dims, data_type=tensor.data_type)
+        if not (tensor.external_data or tensor.data_location) and len(tensor.raw_data) != self.size(name):
+            raise FormatError(
+                f"tensor {name!r}: {len(tensor.raw_data)} bytes, expected {self.size(name)} by its shape and type"
             )
-        if name == new_name == tensor.name:
-            return tensor
-        copy = type(tensor)()
-        copy.CopyFrom(tensor)
-        copy.name = new_name
-        return copy
+        return Stored(bare, self.size(name), lambda: self.raw(name))
 
     def raw(self, name: str) -> bytes | None:
         """The numbers of a constant, little-endian; None for what has none: text, sparse tensors."""
