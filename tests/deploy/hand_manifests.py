@@ -72,7 +72,9 @@ def instance(*, overlap: bool = False) -> Instance:
             readers.setdefault(read, []).append(name)
     tensors = [Tensor(name="x", targets=("stem",), bytes=BYTES)]
     tensors += [
-        Tensor(name=makes, source=name, targets=tuple(readers.get(makes, ())), bytes=BYTES, output=makes == "y")
+        Tensor(
+            name=makes, source=name, targets=tuple(readers.get(makes, ())), bytes=BYTES, output=makes == "y"
+        )
         for name, (_, _, makes) in LAYERS.items()
     ]
     layers = tuple(
@@ -123,6 +125,7 @@ def write_folder(folder: Path, *, operator: dict[str, str] | None = None, overla
         )
     original = folder / "original.onnx"
     write_onnx(original, tuple(LAYERS), ("x",), ("y",))
+    digest = hashlib.sha256(original.read_bytes()).hexdigest()
     values = [
         Value(
             id=f"net/0/{name}",
@@ -140,7 +143,7 @@ def write_folder(folder: Path, *, operator: dict[str, str] | None = None, overla
         name="hand",
         instance_hash=whole.hash(),
         devices=("one", "two"),
-        models=(ModelEntry(name="net", file="original.onnx", sha256=hashlib.sha256(original.read_bytes()).hexdigest()),),
+        models=(ModelEntry(name="net", file="original.onnx", sha256=digest),),
         segments=tuple(entries),
         values=tuple(values),
         order=dict(decided.order),

@@ -33,7 +33,8 @@ def calibrate(
         ),
     ],
     plan: Annotated[
-        Path | None, typer.Option("--plan", metavar="PLAN", help="Plan again, and write the plan here, .json.")
+        Path | None,
+        typer.Option("--plan", metavar="PLAN", help="Plan again, and write the plan here, .json."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=2, help="Passes of the plan.")] = 30,
     seconds: Annotated[float, typer.Option(min=0.01, help="About how long networks are timed.")] = 20.0,
@@ -83,7 +84,9 @@ def calibrate(
     else:
         write_instance(found.instance, output, overwrite=force)
     if plan is not None and found.plan is not None:
-        write_plan(_carrying(found.plan, found.instance, opened.plan, found_models or {}), plan, overwrite=force)
+        write_plan(
+            _carrying(found.plan, found.instance, opened.plan, found_models or {}), plan, overwrite=force
+        )
     tree: dict[str, Any] = {**msgspec.to_builtins(found.report), "output": str(output)}
     if json:
         print_json(tree | ({} if plan is None else {"plan": str(plan)}))
@@ -102,6 +105,8 @@ def _carrying(plan: Plan, instance: Instance, before: Plan | None, models: Mappi
     from dnnplan.cli.plans import carrying, file_sha256
 
     known = {} if before is None else before.extensions.get("models", {})
-    files = {name: {"path": str(path.resolve()), "sha256": file_sha256(path)} for name, path in models.items()}
+    files = {
+        name: {"path": str(path.resolve()), "sha256": file_sha256(path)} for name, path in models.items()
+    }
     carried = carrying(plan, instance, [])
     return replace(carried, extensions={**carried.extensions, "models": {**known, **files}})

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `dnnplan split` wrote.")]
 Cores = Annotated[
     list[str] | None,
-    typer.Option("--cores", metavar="DEVICE=0,1", help="Cores of a device; default: an even split. Repeatable."),
+    typer.Option(
+        "--cores", metavar="DEVICE=0,1", help="Cores of a device; default: an even split. Repeatable."
+    ),
 ]
 Providers = Annotated[
     list[str] | None,
@@ -137,13 +139,13 @@ def originals(opened: OpenFolder, given: list[Path] | None) -> dict[str, Path] |
     InputError
         Files are given, but not of every model.
     """
-    names = list(dict.fromkeys(segment.model for segment in opened.manifest.segments))
-    found = {path.stem: path for place in given or () for path in _onnx_files(place)}
-    missing = [name for name in names if name not in found]
-    if given and missing:
-        raise InputError(f"--models: nothing for {', '.join(missing)}; found {', '.join(found) or 'no file'}")
-    return {name: found[name] for name in names} if given else None
+    from dnnplan.deploy.sources import model_files
 
-
-def _onnx_files(place: Path) -> list[Path]:
-    return sorted(place.glob("*.onnx")) if place.is_dir() else [place]
+    if opened.instance is None or opened.plan is None:
+        return None
+    try:
+        return model_files(opened.plan, opened.instance, given or ())
+    except InputError:
+        if given:
+            raise
+        return None

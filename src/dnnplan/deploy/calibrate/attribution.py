@@ -55,20 +55,25 @@ def attribute(network: Network, optimised: Path, kernels: Iterable[str]) -> Attr
     rest = [name for name in nodes if name not in named and name not in edge]
     # A node that only rearranges belongs to what it rearranges for: first what made its input, then who reads it.
     for name in rest:
-        known = [named[maker[value]] for value in nodes[name].input if maker.get(value) in named]
-        if known:
-            named[name] = known[0]
+        makers = [maker.get(value, "") for value in nodes[name].input]
+        _take(named, name, makers)
     for name in reversed(rest):
-        if name not in named:
-            known = [named[reader] for value in nodes[name].output for reader in readers.get(value, ()) if reader in named]
-            if known:
-                named[name] = known[0]
+        _take(named, name, [reader for value in nodes[name].output for reader in readers.get(value, ())])
     ran = set(kernels)
     return Attribution(
         layer={name: layer for name, layer in named.items() if name in ran and name not in edge},
         edge=frozenset(edge & ran),
         unknown=frozenset(ran - set(named) - edge),
     )
+
+
+def _take(named: dict[str, str], name: str, neighbours: Iterable[str]) -> None:
+    """Give a node that has no layer that of its first neighbour which has one."""
+    if name not in named:
+        for other in neighbours:
+            if other in named:
+                named[name] = named[other]
+                return
 
 
 def _by_name(network: Network, node: Any) -> str | None:

@@ -61,7 +61,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class SegmentSample:
-    """A segment: what its layers take, the bytes that cross its borders inside the network, and what it took; seconds."""
+    """A segment: seconds of its layers, bytes that cross its borders inside the network, seconds that it took."""
 
     layers: float
     border_bytes: float

@@ -62,7 +62,9 @@ class LayerTimes:
 
 
 def layer_times(
-    networks: Iterable[Network], timings: Mapping[tuple[str, str], Timings], layers: Mapping[str, Iterable[str]]
+    networks: Iterable[Network],
+    timings: Mapping[tuple[str, str], Timings],
+    layers: Mapping[str, Iterable[str]],
 ) -> LayerTimes:
     """Attribute all kernels; layers that no kernel is left of, since it was fused into another's, take no time.
 
@@ -73,7 +75,9 @@ def layer_times(
     """
     devices = list(dict.fromkeys(device for _, device in timings))
     tables: dict[str, dict[str, dict[str, dict[str, float]]]] = {
-        condition: {model: {name: dict.fromkeys(devices, 0.0) for name in names} for model, names in layers.items()}
+        condition: {
+            model: {name: dict.fromkeys(devices, 0.0) for name in names} for model, names in layers.items()
+        }
         for condition in ("alone", "together")
     }
     edges = []

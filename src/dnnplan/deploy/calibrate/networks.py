@@ -62,7 +62,9 @@ def read_network(
     """
     proto = load_model(path, ReadLimits())
     if any(tensor.data_location for tensor in proto.graph.initializer):
-        raise InputError("weights lie in other files; calibration times networks of one file", source=str(path))
+        raise InputError(
+            "weights lie in other files; calibration times networks of one file", source=str(path)
+        )
     if seed is not None:
         from dnnplan.instances.formats.onnx.materialise import seed_weights
 

@@ -22,7 +22,9 @@ RUNNER = Execution(staging="direct", overlap=False, contention="none", memory="n
 Table = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
-def calibrated_instance(problem: MappingProblem, times: Table, found: Fit, notes: Mapping[str, Any]) -> Instance:
+def calibrated_instance(
+    problem: MappingProblem, times: Table, found: Fit, notes: Mapping[str, Any]
+) -> Instance:
     """The instance with measured times, on the platform as the runner executes on it.
 
     Parameters
@@ -44,7 +46,8 @@ def calibrated_instance(problem: MappingProblem, times: Table, found: Fit, notes
         first = first_layer(model)
         latency[model.name] = {
             layer.name: {
-                device: found.scale * times[model.name][layer.name][device] + found.call * (layer.name == first)
+                device: found.scale * times[model.name][layer.name][device]
+                + found.call * (layer.name == first)
                 for device in allowed[model.name, layer.name]
             }
             for layer in model.layers

@@ -72,17 +72,23 @@ def replan(
             warm_start=start,
         )
         if result.plan is None:
-            raise InfeasibleError(f"no new plan ({result.status}): {result.message or 'the time limit was reached'}")
-        best = result.plan
-        found = plan_shares(evaluate(instance, best))
+            raise InfeasibleError(
+                f"no new plan ({result.status}): {result.message or 'the time limit was reached'}"
+            )
+        new = best = result.plan
+        found = plan_shares(evaluate(instance, new))
         if all(abs(found[name] - used[name]) <= NEAR for name in found):
             break
         used = found
-    return instance, best, used
+    return instance, new, used
 
 
 def replace_hash(plan: Plan, instance: Instance) -> Plan:
     """The decisions of a plan, for another instance of the same layers and devices."""
     return Plan(
-        instance=instance.hash(), placement=plan.placement, calls=plan.calls, order=plan.order, not_before=plan.not_before
+        instance=instance.hash(),
+        placement=plan.placement,
+        calls=plan.calls,
+        order=plan.order,
+        not_before=plan.not_before,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ def time_networks(
             with pinned(own[0].seat.cores[:1]):
                 for trial in own:
                     trial.block(runs, together=False)
-        _together(list(trials.values()), runs)
+        _Together(list(trials.values()), runs).run()
     return {(t.network.name, t.device): t.timings() for own in trials.values() for t in own}
 
 
@@ -123,7 +124,9 @@ class _Trial:
                 enable_profiling=True,
                 profile_file_prefix=str(folder / stem),
             )
-        self.feeds = {value.name: made_up(value.name, value.type, value.shape) for value in self.plain.get_inputs()}
+        self.feeds = {
+            value.name: made_up(value.name, value.type, value.shape) for value in self.plain.get_inputs()
+        }
         self.runs = {True: _Runs(), False: _Runs()}
         with pinned(seat.cores[:1]):
             for _ in range(WARM_UP):
@@ -167,45 +170,54 @@ def parse_nodes(path: Path) -> list[str]:
     return [node.name for node in load_model(path, ReadLimits()).graph.node]
 
 
-def _together(trials: Sequence[Sequence[_Trial]], runs: int) -> None:
+class _Together:
     """All devices at once, each starting with another network; who is done early goes on until all are."""
-    left = threading.Semaphore(0)
-    done = threading.Event()
-    errors: list[BaseException] = []
 
-    def work(at: int, own: Sequence[_Trial]) -> None:
+    def __init__(self, trials: Sequence[Sequence[_Trial]], runs: int) -> None:
+        self.trials, self.runs = trials, runs
+        self.ended = threading.Semaphore(0)
+        self.done = threading.Event()
+        self.errors: list[BaseException] = []
+
+    def run(self) -> None:
+        """Returns when every device has been through all of its networks; raises what any of them raised."""
+        threads = [
+            threading.Thread(target=self._work, args=(at,), daemon=True) for at in range(len(self.trials))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in threads:
+                self.ended.acquire()
+                if self.errors:
+                    break
+        finally:
+            self.done.set()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def _work(self, at: int) -> None:
+        own = self.trials[at]
+        turn = at % len(own)
         try:
             with pinned(own[0].seat.cores[:1]):
-                turn = at % len(own)
                 for trial in (*own[turn:], *own[:turn]):
-                    if done.is_set():
-                        return
-                    trial.block(runs, together=True)
-                left.release()
-                while not done.is_set():
-                    for trial in own:
-                        trial.run(profiled=False, condition="")
-                        if done.is_set():
-                            break
+                    if not self.done.is_set():
+                        trial.block(self.runs, together=True)
+                self.ended.release()
+                self._go_on(own)
         except BaseException as error:
-            errors.append(error)
-            left.release()
+            self.errors.append(error)
+            self.ended.release()
 
-    threads = [threading.Thread(target=work, args=item, daemon=True) for item in enumerate(trials)]
-    try:
-        for thread in threads:
-            thread.start()
-        for _ in threads:
-            left.acquire()
-            if errors:
-                break
-    finally:
-        done.set()
-        for thread in threads:
-            if thread.is_alive():
-                thread.join()
-    if errors:
-        raise errors[0]
+    def _go_on(self, own: Sequence[_Trial]) -> None:
+        for trial in itertools.cycle(own):
+            if self.done.is_set():
+                return
+            trial.run(profiled=False, condition="")
 
 
 def check_seats(places: Mapping[str, Seat]) -> None:
@@ -220,5 +232,7 @@ def check_seats(places: Mapping[str, Seat]) -> None:
     for device, seat in places.items():
         for core in seat.cores:
             if core in taken:
-                raise InputError(f"devices {taken[core]!r} and {device!r} share core {core}: nothing to calibrate")
+                raise InputError(
+                    f"devices {taken[core]!r} and {device!r} share core {core}: nothing to calibrate"
+                )
             taken[core] = device

@@ -71,7 +71,7 @@ def run(
     inputs
         Arrays by value (``task/job/tensor``) or ONNX name; others are made up.
     models
-        Original ONNX files by model: outputs are compared with theirs, else with those of the parts, one after the other.
+        Original ONNX files by model: outputs are compared with theirs, else with those of the parts run serially.
     timeout
         Seconds after which a pass is given up.
 
@@ -113,7 +113,9 @@ def run_folder(
 ) -> Outcome:
     """The same for a folder that is open, with the median pass; see `run`."""
     if repeats < 1 or warm_up < 0 or not timeout > 0:
-        raise InputError(f"repeats {repeats}, warm-up {warm_up}, timeout {timeout}: expected >= 1, >= 0 and > 0")
+        raise InputError(
+            f"repeats {repeats}, warm-up {warm_up}, timeout {timeout}: expected >= 1, >= 0 and > 0"
+        )
     say = progress or (lambda _: None)
     used = [core for device in folder.program.steps for core in places[device].cores]
     warnings = [*load_warning(), *core_warnings(used, shared=shared)]
@@ -187,7 +189,9 @@ def make_report(
         reference=reference,
         repeats=len(passes),
         latency=latency,
-        segments=tuple(_segment_times(folder, name, passes) for own in manifest.order.values() for name in own),
+        segments=tuple(
+            _segment_times(folder, name, passes) for own in manifest.order.values() for name in own
+        ),
         transfers=tuple(_transfer_times(folder, key, passes) for key in passes[0].copied),
         devices=devices,
         warnings=tuple(warnings),
@@ -236,7 +240,9 @@ def _transfer_times(folder: Folder, key: tuple[str, str], passes: Sequence[Pass]
     )
 
 
-def _device_times(folder: Folder, places: Mapping[str, Seat], passes: Sequence[Pass]) -> tuple[DeviceTimes, ...]:
+def _device_times(
+    folder: Folder, places: Mapping[str, Seat], passes: Sequence[Pass]
+) -> tuple[DeviceTimes, ...]:
     found = []
     for device, steps in folder.program.steps.items():
         busy = [covered((one.stamps[s.name][0], one.stamps[s.name][2]) for s in steps) for one in passes]

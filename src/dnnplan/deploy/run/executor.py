@@ -16,6 +16,7 @@ import numpy as np
 from dnnplan.costs.profile.extras import onnxruntime
 from dnnplan.deploy.run.cores import Seat
 from dnnplan.deploy.run.errors import RunError
+from dnnplan.deploy.run.guard import Guarded, terminate
 from dnnplan.deploy.run.program import Program, Step
 from dnnplan.deploy.run.sessions import DTYPES, Array, open_session, pinned, runtime_errors, short
 from dnnplan.deploy.run.workers import GO, STOP, Action, Done, Worker
@@ -81,14 +82,10 @@ class Executor:
     ) -> None:
         self.program, self.seats, self.timeout = program, seats, timeout
         self.sessions: dict[str, Any] = {}
-        for device, steps in program.steps.items():
-            with pinned(seats[device].cores):
-                for step in steps:
-                    label = f"segment {step.name!r} of device {device!r}"
-                    self.sessions[step.name] = open_session(
-                        files[step.name], seats[device], label, alone=not shared
-                    )
-        self.reference = self._run_serially(inputs)
+        self._doing = ""
+        term = onnxruntime().RunOptions()
+        prepared = Guarded(lambda: self._prepare(files, inputs, term, shared), lambda: terminate([term]))
+        self.reference = prepared.wait(timeout, lambda: self._doing)
         self.buffers = {device: self._buffers(steps) for device, steps in program.steps.items()}
         self._report: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._terms: dict[str, Any] = {}
@@ -152,8 +149,7 @@ class Executor:
 
     def close(self) -> None:
         """Stop all workers, also those in the middle of a segment."""
-        for term in self._terms.values():
-            term.terminate = True
+        terminate(list(self._terms.values()))
         for worker in self._workers:
             worker.inbox.put(STOP)
         end = time.perf_counter() + GRACE
@@ -163,15 +159,29 @@ class Executor:
 
     # -- making ready ---------------------------------------------------------------------------------------
 
-    def _run_serially(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """All values of one plain run of the segments, one after the other; inputs included."""
+    def _prepare(
+        self, files: Mapping[str, Path], inputs: Mapping[str, Array], term: Any, shared: bool
+    ) -> dict[str, Array]:
+        """Open all sessions; all values of one plain run of the segments, one after the other, inputs included."""
+        for device, steps in self.program.steps.items():
+            with pinned(self.seats[device].cores):
+                for step in steps:
+                    self._doing = f"opening segment {step.name!r} of device {device!r}"
+                    label = f"segment {step.name!r} of device {device!r}"
+                    self.sessions[step.name] = open_session(
+                        files[step.name], self.seats[device], label, alone=not shared
+                    )
+        return self._run_serially(inputs, term)
+
+    def _run_serially(self, inputs: Mapping[str, Array], term: Any) -> dict[str, Array]:
         values = dict(inputs)
         for step in self.program.serial:
             name = step.name
+            self._doing = f"segment {name!r} of device {step.device!r}"
             feeds = {inner: values[value] for inner, value in step.inputs}
             try:
                 with pinned(self.seats[step.device].cores):
-                    found = self.sessions[name].run([inner for inner, _ in step.outputs], feeds)
+                    found = self.sessions[name].run([inner for inner, _ in step.outputs], feeds, term)
             except runtime_errors() as error:
                 raise RunError(
                     f"segment {name!r} of device {step.device!r} fails: {short(error)}",
@@ -185,7 +195,7 @@ class Executor:
         return values
 
     def _buffers(self, steps: Iterable[Step]) -> dict[str, Array]:
-        """This device's own array for each value that it reads or makes; inputs are filled in."""
+        """The device's own array for each value that it reads or makes; inputs are filled in."""
         own: dict[str, Array] = {}
         for step in steps:
             for _, value in (*step.inputs, *step.outputs):
@@ -241,7 +251,11 @@ class Executor:
         self.close()
         error = done.error
         assert error is not None
-        where = f"segment {done.segment!r} of device {done.device!r}" if done.segment else f"device {done.device!r}"
+        where = (
+            f"segment {done.segment!r} of device {done.device!r}"
+            if done.segment
+            else f"device {done.device!r}"
+        )
         raise RunError(f"{where} fails: {short(error)}", segment=done.segment, device=done.device) from error
 
     def _pass(self, begin: float, done: Iterable[Done]) -> Pass:

@@ -41,7 +41,9 @@ def input_arrays(manifest: Manifest, given: Mapping[str, Array] | None = None) -
     for key in given:
         if key not in used:
             names = tuple(value.id for value in manifest.inputs)
-            raise InputError(f"inputs: {key!r} is no input{suggestion(key, names)}; inputs are {', '.join(names[:10])}")
+            raise InputError(
+                f"inputs: {key!r} is no input{suggestion(key, names)}; inputs are {', '.join(names[:10])}"
+            )
     return found
 
 

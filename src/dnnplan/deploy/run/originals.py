@@ -11,6 +11,8 @@ from dnnplan.deploy.run.cores import Seat
 from dnnplan.deploy.run.errors import RunError
 from dnnplan.deploy.run.sessions import Array, open_session, runtime_errors, short
 from dnnplan.instances.errors import InputError
+from dnnplan.instances.formats.onnx.materialise import seed_weights
+from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
 
 
 def original_outputs(
@@ -26,11 +28,13 @@ def original_outputs(
         A model fails on these inputs.
     """
     jobs: dict[tuple[str, int], str] = {(s.task, s.job): s.model for s in manifest.segments}
+    seeds = {entry.name: entry.seed for entry in manifest.models}
     found: dict[str, Array] = {}
     for (task, job), model in jobs.items():
         if model not in models:
             raise InputError(f"the original of model {model!r} is not given (--models)")
-        session = open_session(models[model], Seat(tuple(available_cores()[:1])), f"model {model!r}")
+        seat = Seat(tuple(available_cores()[:1]))
+        session = open_session(_source(models[model], seeds.get(model)), seat, f"model {model!r}")
         own = [value for value in manifest.values if (value.task, value.job) == (task, job)]
         feeds = {value.name: inputs[value.id] for value in own if value.source is None}
         outputs = [value for value in own if value.output]
@@ -40,3 +44,13 @@ def original_outputs(
             raise RunError(f"model {model!r} fails: {short(error)}") from None
         found |= {value.id: array for value, array in zip(outputs, arrays, strict=True)}
     return found
+
+
+def _source(path: Path, seed: int | None) -> Path | bytes:
+    """The file, or its content with the weights that the parts got."""
+    proto = load_model(path, ReadLimits())  # refuses what is no ONNX file, or has data outside its folder
+    if seed is None:
+        return path
+    seed_weights(proto, seed=seed, source=str(path))
+    content: bytes = proto.SerializeToString()
+    return content

@@ -78,7 +78,9 @@ def make_program(manifest: Manifest, instance: Instance | None = None, plan: Pla
         own = []
         for name in manifest.order.get(place, ()):
             entry = manifest.segment_of[name]
-            copies = [value for value in entry.inputs if value not in seen and _is_elsewhere(manifest, value, place)]
+            copies = [
+                value for value in entry.inputs if value not in seen and _is_elsewhere(manifest, value, place)
+            ]
             seen.update(copies)
             own.append(
                 Step(

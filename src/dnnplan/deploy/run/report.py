@@ -45,7 +45,7 @@ class TransferTimes(Record, omit_defaults=False, kw_only=True):
 
 
 class DeviceTimes(Record, omit_defaults=False, kw_only=True):
-    """A device: where it ran, the median of the seconds that its segments and copies took, and their share of a pass."""
+    """A device: where it ran, the median of the seconds that it was busy, and their share of a pass."""
 
     name: str
     cores: tuple[int, ...]

@@ -36,7 +36,13 @@ MOST_BYTES = 2**31
 
 
 def open_session(
-    source: Path | bytes, seat: Seat, label: str, *, alone: bool = True, optimised: Path | None = None, **more: Any
+    source: Path | bytes,
+    seat: Seat,
+    label: str,
+    *,
+    alone: bool = True,
+    optimised: Path | None = None,
+    **more: Any,
 ) -> Any:
     """A session whose threads are the cores of a seat: the calling thread is the first, and pins itself.
 
@@ -80,19 +86,27 @@ def open_session(
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [seat.provider] if seat.provider == CPU else [seat.provider, CPU]
     given = source if isinstance(source, bytes) else str(source)
+    refused = runtime_errors()
     try:
         return runtime.InferenceSession(given, options, providers=providers)
-    except (*runtime_errors(), MemoryError) as error:
+    except refused as error:
         raise InputError(f"{label}: not accepted by onnxruntime: {short(error)}") from None
 
 
 def runtime_errors() -> tuple[type[BaseException], ...]:
     """What the runtime raises."""
     state = onnxruntime().capi.onnxruntime_pybind11_state
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "NotImplemented", "RuntimeException", "InvalidProtobuf")
+    names = (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "NotImplemented",
+        "RuntimeException",
+        "InvalidProtobuf",
+    )
     more = ("NoSuchFile", "NoModel", "EngineError", "ModelLoaded", "EPFail")
     found = tuple(getattr(state, name) for name in (*names, *more) if hasattr(state, name))
-    return (*found, ValueError, RuntimeError)
+    return (*found, ValueError, RuntimeError, MemoryError)
 
 
 def short(error: BaseException) -> str:
@@ -129,7 +143,9 @@ def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1, *,
     sizes = [size if isinstance(size, int) and size >= 0 else batch for size in shape]
     total = float(np.prod([float(size) for size in sizes])) * dtype.itemsize
     if total > MOST_BYTES:
-        raise InputError(f"input {name!r} of shape {sizes} has {total:.3g} bytes, expected at most {MOST_BYTES}")
+        raise InputError(
+            f"input {name!r} of shape {sizes} has {total:.3g} bytes, expected at most {MOST_BYTES}"
+        )
     if dtype.kind == "f":
         random = np.random.default_rng(zlib.crc32((key or name).encode()))
         return random.standard_normal(sizes).astype(dtype)

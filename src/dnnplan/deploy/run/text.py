@@ -16,7 +16,9 @@ MOST_ROWS = 40
 
 def segments_table(report: RunReport) -> Table:
     """Segments in the order of their starts, predicted and measured."""
-    table = new_table("segment", "device", ">predicted", ">measured", ">10 to 90 %", ">off by", ">starts", ">predicted")
+    table = new_table(
+        "segment", "device", ">predicted", ">measured", ">10 to 90 %", ">off by", ">starts", ">predicted"
+    )
     chosen = sorted(report.segments, key=lambda s: -s.measured)[:MOST_ROWS]
     for s in sorted(chosen, key=lambda s: s.measured_start):
         table.add_row(
