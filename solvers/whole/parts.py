@@ -19,6 +19,7 @@ from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.sharing.grouping import MEASURES as GRAPH_MEASURES
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.mapping.bounds import broken_limit
+from dnnplan.formulations.whole.bounds import quick_bound
 from dnnplan.instances import Limits, Ordering
 from dnnplan.solvers.lists.heft import decode_list
 from dnnplan.solvers.registry import get_solver
@@ -30,10 +31,6 @@ OBJECTIVES = (*GRAPH_MEASURES, *UNITS)
 
 def bound_first(problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
     """Report the bound that is there at once."""
-    try:  # until part B is in
-        from dnnplan.formulations.whole.bounds import quick_bound
-    except ImportError:
-        return
     bound = quick_bound(problem)
     search.improve_bound(bound.value, bound.name)
 
