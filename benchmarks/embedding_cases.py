@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dnnplan.instances import Instance, Limits, Ordering, Precedence, Sharing, Task
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.generators import layered, task_sharing
-from dnnplan.instances.sections import Candidate
+from dnnplan.instances.sections import Candidate, Condition
 from tests.support.serving_oracles import known_instance
 
 
@@ -36,14 +36,17 @@ def samples() -> Iterator[Sample]:
     )
     yield Sample(problem="mapping", name="host-vlocnet", build=lambda: load_bundled("h2h/vlocnet-0.125"))
     yield Sample(problem="mapping", name="live-50x4", build=lambda: load_bundled("layered/50x4-ccr0.5-live"))
-    yield Sample(problem="grouping", name="12x6", build=lambda: task_sharing(12, 6, seed=1))
+    yield Sample(problem="grouping", name="11x6", build=lambda: task_sharing(11, 6, seed=1))
     yield Sample(problem="grouping", name="40x8", build=lambda: task_sharing(40, 8, seed=1))
     yield Sample(problem="selection", name="16-of-400", build=lambda: candidates(16, 400))
     yield Sample(problem="ordering", name="18", build=lambda: switches(18, closed=False))
     yield Sample(problem="ordering", name="120", build=lambda: switches(120, closed=False))
     yield Sample(problem="ordering", name="tools-40", build=lambda: tools(40))
+    yield Sample(problem="ordering", name="graph-30", build=lambda: walked(30))
+    yield Sample(problem="ordering", name="conditions-12", build=lambda: sometimes(12))
     yield Sample(problem="joint", name="12x5", build=lambda: shared_order(12, 5))
     yield Sample(problem="joint", name="30x6", build=lambda: shared_order(30, 6))
+    yield Sample(problem="whole", name="3-networks", build=lambda: load_bundled("multi/3x20x4-ccr1"))
     yield Sample(problem="serving", name="40", build=lambda: batches(40))
     yield Sample(problem="serving", name="400", build=lambda: batches(400))
 
@@ -51,6 +54,32 @@ def samples() -> Iterator[Sample]:
 def sample(problem: str, name: str) -> Sample:
     """One of them."""
     return next(one for one in samples() if (one.problem, one.name) == (problem, name))
+
+
+MIDDLE = {
+    "mapping": "layered-200x4",
+    "grouping": "40x8",
+    "selection": "16-of-400",
+    "ordering": "18",
+    "joint": "12x5",
+    "whole": "3-networks",
+    "serving": "40",
+}
+"""Of each problem one that most solvers take long for."""
+SPECIAL = {
+    ("grouping", "enumeration"): "11x6",
+    ("ordering", "depth_first"): "graph-30",
+    ("ordering", "conditional"): "conditions-12",
+    ("ordering", "tool_search"): "tools-40",
+    ("ordering", "local_search"): "120",
+    ("ordering", "relax_and_search"): "120",
+}
+"""Solvers that are for other instances than most."""
+
+
+def busy(problem: str, solver: str) -> Instance:
+    """An instance of middle size that the solver can be run on."""
+    return sample(problem, SPECIAL.get((problem, solver), MIDDLE[problem])).build()
 
 
 def candidates(tasks: int, count: int) -> Instance:
@@ -100,6 +129,28 @@ def tools(count: int) -> Instance:
         tasks=tuple(Task(name=f"t{i}", model="net") for i in range(count)),
         ordering=Ordering(resources=tuple(tuple(row.tolist()) for row in needs), slots=20, start="warm"),
     )
+
+
+def walked(count: int) -> Instance:
+    """Tasks whose task graph is given."""
+    instance = task_sharing(count, 4, seed=3)
+    assert instance.sharing is not None
+    names = [task.name for task in instance.tasks]
+    groups = tuple(
+        tuple(tuple(names[k : k + size]) for k in range(0, count, size)) for size in (count, 8, 4, 1)
+    )
+    sharing = replace(instance.sharing, groups=groups)
+    return replace(instance, objective="switching", sharing=sharing, ordering=Ordering())
+
+
+def sometimes(count: int) -> Instance:
+    """Tasks of which some run only if others have, and have come out so."""
+    instance = replace(switches(count, closed=False), precedences=())
+    assert instance.ordering is not None
+    conditions = tuple(
+        Condition(task=f"t{k}", given=f"t{k - 1}", probability=0.5) for k in range(1, count, 3)
+    )
+    return replace(instance, ordering=replace(instance.ordering, conditions=conditions))
 
 
 def shared_order(tasks: int, levels: int) -> Instance:

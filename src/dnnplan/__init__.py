@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dnnplan.instances import Plan as Plan
     from dnnplan.instances import Result as Result
     from dnnplan.instances.loading import load as load
+    from dnnplan.solvers import Cancellation as Cancellation
     from dnnplan.solvers import compare as compare
     from dnnplan.solvers import solve as solve
 
@@ -25,6 +26,7 @@ _HOMES = {
     "explain": "dnnplan.costs.explain",
     "solve": "dnnplan.solvers",
     "compare": "dnnplan.solvers",
+    "Cancellation": "dnnplan.solvers",
 }
 __all__ = ["__version__", *_HOMES]
 
