@@ -15,6 +15,7 @@ from dnnplan.cli import (
     compare,
     convert,
     exits,
+    export,
     generate,
     lists,
     plan,
@@ -26,6 +27,7 @@ from dnnplan.cli import (
     show,
     simulate,
     solve,
+    split,
     tasks,
     train,
 )
@@ -85,6 +87,8 @@ app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
 app.command("run", rich_help_panel="Deployment")(run.run)
 app.command("calibrate", rich_help_panel="Deployment")(calibrate.calibrate)
+app.command("split", rich_help_panel="Deployment")(split.split)
+app.command("export", rich_help_panel="Deployment")(export.export)
 app.command("simulate", rich_help_panel="Serving")(simulate.simulate)
 app.command("profile", rich_help_panel="Costs")(profile.profile)
 app.command("train", rich_help_panel="Costs")(train.train)

@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from dnnplan.instances import Instance
 
 BESIDE = frozenset(
-    ("costs", "stability", "method", "sequential", "loss_of_sequential", "loss_at_most", "retraining", "replan")
+    (
+        "costs",
+        "stability",
+        "method",
+        "sequential",
+        "loss_of_sequential",
+        "loss_at_most",
+        "retraining",
+        "replan",
+    )
 )
 """Members that `solve --costs --json`, `plan --json` and `replan --json` print beside those of a result."""
 CARRYING = frozenset(("mapping", "joint"))
 """Problems whose plans commands act on (split, export, replan): their files say what they were made for."""
+
+NATIVE = (".json", ".yaml", ".yml")
 
 
 def carrying(plan: Plan, instance: Instance, files: Sequence[str]) -> Plan:
@@ -53,7 +64,10 @@ def carrying(plan: Plan, instance: Instance, files: Sequence[str]) -> Plan:
 
 
 def _model_files(instance: Instance, files: Sequence[str]) -> dict[str, Path]:
-    """The file of every model that was read from one; a model knows the name of its file."""
+    """The file of every model that was read from one; a model knows the name of its file.
+
+    It is one that was named, a light network, or one in the folder of a native instance that was named.
+    """
     from dnnplan.instances.errors import MissingDependencyError
     from dnnplan.instances.formats.onnx.bundled import light_network_paths
 
@@ -63,8 +77,14 @@ def _model_files(instance: Instance, files: Sequence[str]) -> dict[str, Path]:
         light = {}
     given: dict[str, list[Path]] = {}
     for name in files:
+        if Path(name).suffix.lower() in NATIVE and Path(name).is_file():
+            for model in instance.models:
+                beside = Path(name).parent / Path(model.source).name
+                if model.source.endswith(".onnx") and beside.is_file():
+                    given.setdefault(model.source, [beside.resolve()])
+            continue
         path = Path(name) if Path(name).is_file() else light.get(name)
-        if path is not None and path.suffix.lower() not in (".json", ".yaml", ".yml"):
+        if path is not None:
             given.setdefault(path.name, []).append(path.resolve())
     bundled = {path.name: [path.resolve()] for path in light.values()}
     found: dict[str, Path] = {}

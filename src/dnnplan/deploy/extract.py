@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,10 +52,27 @@ def part_model(work: Work, part: Part) -> tuple[Any, list[tuple[Ref, str]]]:
     return model, [(ref, _stored_name(work, part, ref)) for ref in part.stored]
 
 
-def stored_constants(
-    model: Any, work: Work, stored: Iterable[tuple[Ref, str]], data: Path | None = None
-) -> list[Stored]:
-    """The stored constants of a part as they are written; sparse ones are put into its model.
+def stored_constants(model: Any, work: Work, stored: Iterable[tuple[Ref, str]]) -> list[Stored]:
+    """The stored constants of a part as they are written; sparse ones are put into its model."""
+    found = []
+    for ref, name in stored:
+        weights = work.members[ref.member].network.weights
+        if ref.name in weights.sparse:
+            sparse = model.graph.sparse_initializer.add()
+            sparse.CopyFrom(weights.sparse[ref.name])
+            sparse.values.name = name
+            continue
+        constant = weights.stored(ref.name, name)
+        found.append(constant)
+        if model.ir_version < _LISTED_BEFORE:
+            helper, tensor = require_onnx("helper"), constant.tensor
+            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            model.graph.input.append(info)
+    return found
+
+
+def store(constants: Sequence[Stored], data: Path | None) -> list[Stored]:
+    """Constants as they go into the file of a model.
 
     Parameters
     ----------
@@ -64,24 +80,10 @@ def stored_constants(
         A new file beside the model that gets the numbers of large constants, one after the other; None: they are
         written into the model's file.
     """
-    found = []
-    with nullcontext() if data is None else data.open("xb") as file:
-        for ref, name in stored:
-            weights = work.members[ref.member].network.weights
-            if ref.name in weights.sparse:
-                sparse = model.graph.sparse_initializer.add()
-                sparse.CopyFrom(weights.sparse[ref.name])
-                sparse.values.name = name
-                continue
-            constant = weights.stored(ref.name, name)
-            if file is not None and constant.size >= _LEAST_EXTERNAL:
-                constant = _beside(constant, file)
-            found.append(constant)
-            if model.ir_version < _LISTED_BEFORE:
-                helper, tensor = require_onnx("helper"), constant.tensor
-                info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-                model.graph.input.append(info)
-    return found
+    if data is None:
+        return list(constants)
+    with data.open("xb") as file:
+        return [_beside(c, file) if c.size >= _LEAST_EXTERNAL else c for c in constants]
 
 
 def _beside(constant: Stored, file: BinaryIO) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from dnnplan.costs.mapping import MappingProblem
 from dnnplan.instances import Instance, Plan, PlanError, UnsupportedError
 
 
@@ -46,3 +47,10 @@ def _with_task_graph(instance: Instance, plan: Plan) -> Instance:
     if not plan.groups:
         return replace(instance, sharing=None, ordering=None)
     return expand(instance, plan.groups)
+
+
+def owners(plan: Plan, problem: MappingProblem) -> dict[str, str]:
+    """The task that each layer is from, by its key, where a task graph was applied: ``shared/0/TASK/LAYER``."""
+    if plan.problem != "joint" or not plan.groups:
+        return {}
+    return {key: key.split("/", 3)[2] for key in problem.layers}

@@ -16,7 +16,7 @@ from dnnplan.instances.formats.onnx.functions import inline_functions
 from dnnplan.instances.formats.onnx.materialise import seed_weights
 from dnnplan.instances.formats.onnx.reader import reorder
 from dnnplan.instances.formats.onnx.roles import WEIGHTS, constant_uses
-from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
+from dnnplan.instances.formats.onnx.safety import ReadLimits, all_nodes, attribute_graphs, load_model
 from dnnplan.instances.formats.onnx.shapes import strip_constants
 from dnnplan.instances.formats.onnx.structure import check_structure, read_nodes
 from dnnplan.instances.formats.onnx.values import Node, dtype_bits
@@ -104,11 +104,34 @@ def read_network(
             seed_weights(model, seed=seed, limits=limits, source=source)
         elif not light:
             _refuse_light(model, source)
+        take_in_nested(model, path)
         return _network(model, path, dims or {}, seed, limits)
     except FormatError as error:
         if error.source is not None:
             raise
         raise FormatError(problems=error.problems, source=source) from error
+
+
+def take_in_nested(model: Any, path: Path) -> None:
+    """Put the external data of tensors inside nodes into the model, in place; that of initialisers stays outside."""
+    weights = Weights(path.resolve().parent)
+    for tensor in _nested_tensors(model):
+        if tensor.external_data or tensor.data_location:
+            weights.add(tensor.name, tensor)
+            raw = weights.raw(tensor.name)
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+            tensor.raw_data = raw
+
+
+def _nested_tensors(model: Any) -> Iterator[Any]:
+    for node in all_nodes(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+        for graph in attribute_graphs(node):
+            yield from graph.initializer
 
 
 def file_sha256(path: Path) -> str:
@@ -174,7 +197,7 @@ def _skeleton(model: Any, weights: Weights, limits: ReadLimits) -> Any:
             part.name, part.data_type = whole.name, whole.data_type
             part.dims.extend(whole.dims)
     for node in own.node:
-        large = _large_constant(node)
+        large = large_constant(node)
         if large is None:
             graph.node.append(node)
             continue
@@ -186,7 +209,7 @@ def _skeleton(model: Any, weights: Weights, limits: ReadLimits) -> Any:
     return small
 
 
-def _large_constant(node: Any) -> Any | None:
+def large_constant(node: Any) -> Any | None:
     """The tensor of a `Constant` node, where it is large."""
     if node.op_type != "Constant" or not node.output:
         return None

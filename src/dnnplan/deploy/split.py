@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.resolve import mapping_problem
 from dnnplan.deploy.cut import Crossing, Part, cut
-from dnnplan.deploy.extract import INLINE_LIMIT, part_model, stored_constants, typed
+from dnnplan.deploy.extract import INLINE_LIMIT, part_model, store, stored_constants, typed
 from dnnplan.deploy.folder import dumps_manifest
 from dnnplan.deploy.identical import require_identical
 from dnnplan.deploy.manifest import (
@@ -27,7 +27,7 @@ from dnnplan.deploy.manifest import (
     Transfer,
     Value,
 )
-from dnnplan.deploy.mapped import mapped
+from dnnplan.deploy.mapped import mapped, owners
 from dnnplan.deploy.network import Network, file_sha256, read_network
 from dnnplan.deploy.segments import Segment, segments, with_segments
 from dnnplan.deploy.value_table import ValueTable
@@ -132,12 +132,10 @@ def deploy(
     problem = mapping_problem(whole)
     names = sorted({task.model for task in instance.effective_tasks()})
     networks = {name: read_network(files[name], dims=dims, seed=seed, light=light) for name in names}
-    apart: dict[str, object] = {}
     if plan.problem == "joint" and plan.groups:
         work = work_of_task_graph(instance, plan.groups, networks, whole.models[0])
         require_identical(work)
         works = {work.task: work}
-        apart = {key: work.layers[key.split("/", 2)[2]][0] for key in problem.layers}
     else:
         models = {model.name: model for model in whole.models}
         works = {
@@ -148,7 +146,7 @@ def deploy(
         name: {"path": str(Path(files[name]).resolve()), "sha256": network.sha256}
         for name, network in networks.items()
     }
-    called, evaluation = with_segments(problem, plain, apart=apart)
+    called, evaluation = with_segments(problem, plain, apart=owners(plan, problem))
     spans = {name: (evaluation.starts[name], evaluation.ends[name]) for name in evaluation.starts}
     return Deployment(
         instance=whole,
@@ -276,11 +274,12 @@ class _Writer:
             identity = (identity[0], *identity[2:])
         if identity in self.written:
             return self.written[identity]
-        stem = f"{len(self.written):03d}-{plain_name(part.segment.device)}-{plain_name(part.segment.task)}"
+        number = self.deployment.segments.index(part.segment)
+        stem = f"{number:03d}-{plain_name(part.segment.device)}-{plain_name(part.segment.task)}"
         model, stored = part_model(work, part)
         size = sum(work.members[ref.member].network.weights.size(ref.name) for ref, _ in stored)
         data = self.folder / f"{stem}.weights" if size > self.inline_limit else None
-        constants = stored_constants(model, work, stored, data)
+        constants = store(stored_constants(model, work, stored), data)
         digest, count = write_model(self.folder / f"{stem}.onnx", model, constants)
         file = _File(file=f"{stem}.onnx", sha256=digest, bytes=count)
         if data is not None:

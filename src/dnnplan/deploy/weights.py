@@ -52,8 +52,9 @@ class Weights:
             return int(sparse.values.ByteSize() + sparse.indices.ByteSize())
         tensor = self.tensors[name]
         if tensor.data_type == STRING:
-            return sum(map(len, tensor.string_data))
-        return -(-math.prod(tensor.dims) * dtype_bits(tensor.data_type) // 8)
+            return sum(len(text) for text in list[bytes](tensor.string_data))
+        bits: int = math.prod(tensor.dims) * dtype_bits(tensor.data_type)
+        return -(-bits // 8)
 
     def stored(self, name: str, new_name: str) -> Stored:
         """A constant under another name, to be written: its numbers are only looked at then."""

@@ -81,7 +81,7 @@ def _exactly(constant: Stored) -> bytes:
 
 def _initializer(constant: Stored) -> bytes:
     """What stands before the numbers of a constant."""
-    head = constant.tensor.SerializeToString()
+    head: bytes = constant.tensor.SerializeToString()
     if constant.raw is not None:
         head += _field(_RAW_DATA, constant.size)
     return _field(_INITIALIZER, len(head) + constant.size) + head
@@ -93,7 +93,7 @@ def _field(number: int, length: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the highest bit of a byte says that another one follows.
+    r"""Seven bits a byte, the lowest first; the highest bit of a byte says that another one follows.
 
     >>> _varint(1), _varint(300)
     (b'\x01', b'\xac\x02')
