@@ -15,13 +15,22 @@ def load_bound(problem: MappingProblem) -> Bound:
     min T, sum_d y[i,d] = 1, sum_i t[i,d] y[i,d] <= slots[d] T (Lenstra, Shmoys and Tardos 1990). Bounds max_load
     without release times in the same way.
     """
+    prices = load_prices(problem)
+    return Bound(0.0 if prices is None else _load_dual(problem, prices) * (1 - SAFETY), "load")
+
+
+def load_prices(problem: MappingProblem) -> FloatArray | None:
+    """(m,) prices of the devices' time that bound the load best, of sum 1 by slots; None where nothing runs.
+
+    For any prices p of that kind ``C >= sum_i min_d p_d t[i,d]``.
+    """
     # Imported where it is needed: it takes half a second, and most calls never get here.
     from scipy.optimize import linprog
     from scipy.sparse import coo_array
 
     rows, columns = np.nonzero(np.isfinite(problem.duration))
     if len(rows) == 0:
-        return Bound(0.0, "load")
+        return None
     times = problem.duration[rows, columns]
     entries = np.arange(len(rows))
     last = len(rows)
@@ -50,9 +59,10 @@ def load_bound(problem: MappingProblem) -> Bound:
         method="highs",
     )
     if solution.status != 0:
-        return Bound(0.0, "load")
+        return None
     prices = np.maximum(-solution.ineqlin.marginals, 0.0)
-    return Bound(_load_dual(problem, prices) * (1 - SAFETY), "load")
+    total = float((prices * np.minimum(problem.slots, problem.n)).sum())
+    return prices / total if total > 0 else None
 
 
 def _load_dual(problem: MappingProblem, prices: FloatArray) -> float:

@@ -1,0 +1,257 @@
+"""Exact search over all task graphs of a few tasks, each with the mapping that it leaves."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+from typing import Any
+
+from dnnplan.costs import Decisions
+from dnnplan.costs.whole import WholeProblem
+from dnnplan.formulations.whole.bounds import CALLS, quick_bound
+from dnnplan.formulations.whole.task_graphs import MOST_GRAPHS, classes_of, count_graphs
+from dnnplan.solvers.lists.heft import heft
+from dnnplan.solvers.lists.lookahead import lookahead
+from dnnplan.solvers.registry import Capabilities
+from dnnplan.solvers.search import TaskSearch
+from dnnplan.solvers.whole.candidates import Candidate, bound_of, candidates_of, mapping_weight
+from dnnplan.solvers.whole.mapping_proofs import Effort, MappingProof
+from dnnplan.solvers.whole.parts import OBJECTIVES, run_mapping, seconds_of
+
+FIRST_SLICE, GROWTH = 1.0, 3.0
+"""Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
+TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
+"""Task graphs whose mapping is improved before proofs begin, part of the time for each, and seconds at most."""
+SPARE = 0.5
+"""Part of the gap that an answer may have by which better plans have to be better."""
+
+
+class TaskGraphs:
+    """All task graphs that keep their limits, by rising bound; CP-SAT proves each mapping no better than the best.
+
+    Task graphs that leave the same mapping, since tasks have equal layers, are one case. A case ends when its bound
+    reaches the value of the best plan; all cases together prove that plan. Every setting of mapping is covered.
+    """
+
+    summary = f"exact for few tasks: the mapping of every task graph (at most {MOST_GRAPHS}), by rising bound"
+    capabilities = Capabilities(problem="whole", exact=True, bounds=True, objectives=OBJECTIVES)
+
+    def run(self, problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
+        """Until optimality is proven or the limits are reached; with too many task graphs only simple answers."""
+        bound = quick_bound(problem)
+        search.improve_bound(bound.value, bound.name)
+        if not search.finished():
+            solve_task_graphs(problem, search)
+
+
+def can_enumerate(problem: WholeProblem) -> bool:
+    """Whether there are few enough task graphs, and their mappings have a model."""
+    return count_graphs(problem.n, problem.levels) <= MOST_GRAPHS and CALLS not in problem.limits
+
+
+def solve_task_graphs(
+    problem: WholeProblem, search: TaskSearch[WholeProblem], seconds: float = math.inf
+) -> bool:
+    """Search all task graphs for at most `seconds` (units of work, where work is limited).
+
+    Returns
+    -------
+    Whether nothing is left to do: proven optimal or infeasible.
+    """
+    if not can_enumerate(problem):
+        run_mapping(problem, search, problem.apart, seconds_of(search, seconds, 1.0))
+        return search.proved
+    pool = Pool(problem, search, seconds)
+    if pool.begin():
+        pool.run()
+    return search.proved
+
+
+class Pool:
+    """Open task graphs, and threads that take them one by one; one thread alone where work is limited."""
+
+    def __init__(self, problem: WholeProblem, search: TaskSearch[WholeProblem], seconds: float) -> None:
+        self.problem, self.search = problem, search
+        self.by_work = search.settings.work_limit is not None
+        self.until = (search.work if self.by_work else search.seconds) + seconds
+        self.classes = classes_of(problem) if problem.levels else ()
+        self.all: list[Candidate] = []
+        self.open: list[Candidate] = []
+        self.busy: dict[int, Any] = {}
+        self.stopped = False
+        self.lock = threading.Condition()
+        self.errors: list[BaseException] = []
+
+    def over(self) -> bool:
+        """Whether time or work is out, or everything is proven."""
+        now = self.search.work if self.by_work else self.search.seconds
+        return self.search.finished() or now >= self.until
+
+    def begin(self) -> bool:
+        """List the task graphs with bounds and simple mappings; False if the limits came first, or there are none."""
+        problem, search = self.problem, self.search
+        self.all = candidates_of(problem)
+        if not self.all:
+            search.infeasible = "no task graph keeps the limits (all task graphs)"
+            return False
+        values = []
+        for one in self.all:
+            if self.over():
+                return False
+            values.append(self._look(one))
+        self.report()
+        if mapping_weight(problem):
+            order = sorted(range(len(values)), key=lambda k: values[k])
+            for k in order[:TRIED] if len(values) > 1 or search.best is None else ():
+                if not self.over():
+                    run_mapping(
+                        problem, search, self.all[k].groups, seconds_of(search, TRIED_SECONDS, TRIED_PART)
+                    )
+        for one, value in zip(self.all, values, strict=True):
+            one.key = value
+        return not self.over()
+
+    def _look(self, one: Candidate) -> float:
+        """Bound a task graph and propose simple mappings; their value, or a bound where there is none."""
+        search, view = self.search, self.problem.mapping(one.groups)
+        least = math.inf
+        if not mapping_weight(self.problem) and self.closed(one):
+            return one.graph
+        if mapping_weight(self.problem):
+            one.bound = one.graph + bound_of(view)
+        for decisions in (*lookahead(view), heft(view)):
+            if decisions is not None:
+                judged = self.problem.judge((one.groups, decisions))
+                least = min(least, judged.value)
+                search.accept(judged)
+        return least if math.isfinite(least) else one.bound
+
+    def cutoff(self) -> float:
+        """The value that a plan has to stay below to be of interest."""
+        value = self.search.value
+        if value is None:
+            return math.inf
+        return value - SPARE * self.search.settings.gap * abs(value)
+
+    def closed(self, one: Candidate) -> bool:
+        """Whether no plan of interest has this task graph."""
+        return one.bound >= self.cutoff()
+
+    def report(self) -> None:
+        """Report the least bound of all task graphs."""
+        bound = min(one.bound for one in self.all)
+        if math.isfinite(bound):
+            self.search.improve_bound(bound, "all task graphs")
+
+    def run(self) -> None:
+        """Work through the open task graphs until they are closed or the limits are reached."""
+        self.open = [one for one in self.all if not self.closed(one)]
+        heapq.heapify(self.open)
+        workers = 1 if self.by_work else max(1, self.search.settings.workers)
+        threads = [threading.Thread(target=self._work, args=(k,), daemon=True) for k in range(workers)]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                with self.lock:
+                    self.lock.wait(0.05)
+                    self.report()
+                if self.over() or self.errors:
+                    self.stop()
+        except KeyboardInterrupt:
+            self.search.interrupted = True
+            self.stop()
+        for thread in threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+        self._settle()
+
+    def stop(self) -> None:
+        """End all runs of CP-SAT, and begin no others."""
+        with self.lock:
+            self.stopped = True
+            for solver in self.busy.values():
+                solver.stop_search()
+
+    def _settle(self) -> None:
+        """Report what is proven in the end."""
+        self.report()
+        if self.search.best is None and all(math.isinf(one.bound) for one in self.all):
+            self.search.infeasible = "no task graph has a mapping that keeps all limits (all task graphs)"
+
+    def _work(self, number: int) -> None:
+        try:
+            while (one := self._next()) is not None:
+                try:
+                    self._prove(one, number)
+                finally:
+                    with self.lock:
+                        self.busy.pop(number, None)
+                        self.lock.notify_all()
+        except BaseException as error:
+            self.errors.append(error)
+
+    def _next(self) -> Candidate | None:
+        """The next open task graph; None if there are none, or the limits are reached."""
+        with self.lock:
+            while not self.stopped:
+                while self.open:
+                    one = heapq.heappop(self.open)
+                    if not self.closed(one):
+                        return one
+                if not self.busy:
+                    return None
+                self.lock.wait(0.05)
+        return None
+
+    def _prove(self, one: Candidate, number: int) -> None:
+        """One run on a task graph, which goes back to the open ones if it is not closed."""
+        search = self.search
+        below = self.cutoff() - one.graph
+        proof = MappingProof(self.problem, one.groups, self.classes)
+
+        def started(solver: Any) -> bool:
+            with self.lock:
+                self.busy[number] = solver
+                return not self.stopped
+
+        def found(decisions: Decisions) -> None:
+            search.propose((one.groups, decisions))
+
+        result = proof.run(below, self._effort(one), started, found)
+        if result.empty and math.isinf(below) and not self.stopped:
+            # Infeasible without any plan to compare: believed if the search without presolve agrees.
+            again = self._effort(one, presolve=False)
+            result = proof.run(below, again, started, found)
+        with self.lock:
+            search.work += result.work
+            one.bound = max(one.bound, one.graph + result.bound)
+            one.turn += 1
+            one.key = one.bound
+            if result.closed and not result.empty and not mapping_weight(self.problem):
+                one.bound = max(one.bound, one.graph)
+            elif not result.closed and not self.closed(one):
+                heapq.heappush(self.open, one)
+            self.lock.notify_all()
+
+    def _effort(self, one: Candidate, *, presolve: bool = True) -> Effort:
+        """Limits of the next run on a task graph: they grow, and the strategy changes from run to run."""
+        search = self.search
+        slice_ = FIRST_SLICE * GROWTH**one.turn
+        names = {name for name, _ in self.problem.stages[0]}
+        first = 0 if names & {"latency", "max_load", "edp"} else 1
+        if self.by_work:
+            left = min(search.remaining_work, self.until - search.work)
+            seconds, work = search.remaining, min(slice_, left)
+        else:
+            left = min(search.remaining, self.until - search.seconds)
+            seconds, work = min(slice_, left) if math.isfinite(left) else slice_, math.inf
+        return Effort(
+            seconds=seconds,
+            work=work,
+            relaxation=(first + one.turn) % 2,
+            seed=search.settings.seed,
+            presolve=presolve,
+        )
