@@ -32,6 +32,8 @@ SETTLED = 0.01
 """Part of the actions of a table that may still change."""
 BACKLOGS = (1.0, 1.25, 1.5, 2.0, 3.0, np.inf)
 """Lines, in batches, or where a table has no line so long in its longest ones, from which only throughput counts."""
+ALWAYS = 1e-9
+"""A line that any new sample makes: without a table, batches that run to their end take all that wait."""
 AGES = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
 """Ages, in times of one sample, from which a sample goes first."""
 MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -150,9 +152,10 @@ class Planner:
         ages = tuple(age * self.alone for age in AGES)
         scale = self._scale()
         return self._search(
-            (("backlog", BACKLOGS), ("oldest", (np.inf, *ages))),
+            (("backlog", (ALWAYS, *BACKLOGS)), ("oldest", (np.inf, *ages)), ("most", self._sizes())),
             lambda choice: self._slowness(choice, scale),
             {},
+            {"finish": True, "backlog": ALWAYS},
         )
 
     def parameters(self, choice: Choice) -> FloatArray:
@@ -188,7 +191,7 @@ class Planner:
 
     def _sizes(self) -> tuple[int, ...]:
         return tuple(
-            size for size in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if size <= self.expected.max_batch
+            size for size in (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64) if size <= self.expected.max_batch
         )
 
     def _search(self, steps: Steps, judge: Callable[[Choice], float], *starts: dict[str, Any]) -> Choice:
