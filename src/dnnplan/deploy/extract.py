@@ -118,6 +118,11 @@ def typed(work: Work, ref: Ref) -> Any:
             f"{network.path.name}: {ref.name!r} crosses between parts and is no tensor ({kind}); keep its layers on "
             "one device"
         )
+    if not info.type.tensor_type.HasField("shape"):
+        raise UnsupportedError(
+            f"{network.path.name}: {ref.name!r} crosses between parts, and the number of its dimensions cannot be "
+            "inferred; declare it in the file (value_info), or keep its layers on one device"
+        )
     named = type(info)()
     named.CopyFrom(info)
     named.name = work.name(ref)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dnnplan.deploy.types import value_types
 from dnnplan.deploy.weights import Weights
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
@@ -155,7 +156,7 @@ def _network(
     order = check_structure(nodes, {*inputs, *constants}, list(outputs), source)
     nodes = reorder(graph, nodes, order)
     _bind(graph, inputs, dims, source)
-    types = _types(inlined, source)
+    types = value_types(inlined, source)
     protos = list(graph.node)
     kept = _without_known_shapes(nodes, protos, types, weights)
     return Network(
@@ -236,18 +237,6 @@ def _bind(graph: Any, inputs: tuple[str, ...], dims: Mapping[str, int], source: 
     unknown = [name for name in dims if name not in used]
     if unknown:
         raise InputError(f"no input has a symbolic dimension {unknown[0]!r}", source=source)
-
-
-def _types(model: Any, source: str) -> dict[str, Any]:
-    """ValueInfoProto of every value: what the file declares of inputs and outputs, and what follows from that."""
-    onnx = require_onnx()
-    require_onnx("shape_inference")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True).graph
-    except Exception as error:  # the native code raises several unrelated types
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise FormatError(f"shape inference failed: {line}", source=source) from error
-    return {info.name: info for info in (*inferred.value_info, *inferred.input, *inferred.output)}
 
 
 def _without_known_shapes(

@@ -166,7 +166,8 @@ def _fit(
     for value, device in passes[0].copied:
         spans = [one.copied[value, device] for one in passes]
         copies.append((float(sizes[value]), float(np.median([end - begin for begin, end in spans]))))
-    return fit(samples, copies, wake_times(opened.program, passes), times.edges)
+    jobs = len({(segment.task, segment.job) for segment in opened.manifest.segments})
+    return fit(samples, copies, wake_times(opened.program, passes), times.edges, jobs=jobs)
 
 
 def _border_bytes(opened: Folder, segment: str, sizes: Mapping[str, int]) -> float:
@@ -204,6 +205,8 @@ class _Work:
             "copy": found.copy,
             "copy_overhead": found.copy_overhead,
             "wake": found.wake,
+            "cuts": found.cuts,
+            "borders": found.borders,
             "scale": found.scale,
             "timed": self.source,
         }
@@ -249,6 +252,8 @@ class _Work:
             copy=found.copy,
             copy_overhead=found.copy_overhead,
             wake=found.wake,
+            cuts=found.cuts,
+            borders=found.borders,
             link_latency=found.link_latency,
             link_bandwidth=found.link_bandwidth,
             networks_from=self.source,

@@ -17,6 +17,8 @@ CALL = 20e-6
 LAYOUT = 1 / 4e9
 """Seconds a byte of changing a layout, before anything is known."""
 COPY, COPY_OVERHEAD = 1 / 20e9, 2e-6
+CUTS, BORDERS = 1.0, 2.0
+"""Calls, and bytes at borders for each byte, that a transfer makes necessary, before anything is split."""
 WAKE = 25e-6
 """Seconds until a waiting worker goes on."""
 SCALE_ERROR, SEGMENT_ERROR, CLOCK_ERROR = 0.05, 0.03, 5e-6
@@ -39,6 +41,10 @@ class Fit:
         Seconds a byte, and seconds, of a copy to another device.
     wake
         Seconds from the end of a segment to the moment at which a worker that waited for it goes on.
+    cuts
+        Calls that a transfer makes necessary: its tensor ends a segment, and begins one.
+    borders
+        Bytes at borders of segments for each byte that is moved.
     """
 
     scale: float = 1.0
@@ -47,16 +53,18 @@ class Fit:
     copy: float = COPY
     copy_overhead: float = COPY_OVERHEAD
     wake: float = WAKE
+    cuts: float = CUTS
+    borders: float = BORDERS
 
     @property
     def link_latency(self) -> float:
-        """Seconds that a transfer takes whatever its size: waking, copying, and the call that it makes necessary."""
-        return self.wake + self.copy_overhead + self.call
+        """Seconds that a transfer takes whatever its size: waking, copying, and the calls that it makes necessary."""
+        return self.wake + self.copy_overhead + self.cuts * self.call
 
     @property
     def link_bandwidth(self) -> float:
-        """Bytes/s of a transfer: the copy, and changes of layout on both sides."""
-        return 1.0 / (self.copy + 2 * self.layout)
+        """Bytes/s of a transfer: the copy, and changes of layout at the borders that it makes necessary."""
+        return 1.0 / (self.copy + self.borders * self.layout)
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,21 @@ def fit(
     copies: Sequence[tuple[float, float]],
     wakes: Sequence[float],
     edges: Sequence[Edge],
+    *,
+    jobs: int = 1,
 ) -> Fit:
     """Fit all figures; where little was measured they stay near what is known before.
 
     Parameters
     ----------
+    segments
+        All segments of the plan.
     copies
         Bytes and seconds of each copy.
     wakes
         Seconds that workers took to go on.
+    jobs
+        Each needs one call, whatever is moved.
     """
     layout = LAYOUT
     if size := sum(edge.bytes for edge in edges):
@@ -95,7 +109,13 @@ def fit(
     noise = 1e-6 + 0.1 * spent
     copy, overhead = near(sizes, spent, noise, (COPY, COPY_OVERHEAD), (COPY, COPY_OVERHEAD))
     wake = float(np.median([*wakes, WAKE])) if len(wakes) < 3 else float(np.median(wakes))
-    return Fit(scale, call, per_byte, copy, overhead, wake)
+    cuts, borders = CUTS, BORDERS
+    if copies:
+        cuts = max(CUTS, (len(segments) - jobs) / len(copies))
+        borders = max(
+            BORDERS, sum(s.border_bytes for s in segments) / max(1.0, sum(size for size, _ in copies))
+        )
+    return Fit(scale, call, per_byte, copy, overhead, wake, cuts, borders)
 
 
 def near(
@@ -136,7 +156,7 @@ def wake_times(program: Program, passes: Sequence[Pass]) -> list[float]:
                 told = max(one.stamps[name][2] for name in step.waits)
                 free = one.stamps[before.name][2] if before is not None else 0.0
                 if free < told:
-                    found.append(one.stamps[step.name][0] - told)
+                    found.append(max(0.0, one.stamps[step.name][0] - told))
     return found
 
 

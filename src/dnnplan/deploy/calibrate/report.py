@@ -45,7 +45,7 @@ class CalibrationReport(Record, omit_defaults=False, kw_only=True):
         Latency of the plan as it ran, seconds, and the A/A noise of its passes.
     predicted_before, predicted_after
         What the cost model says of the same plan, before and after.
-    scale, call, layout, copy, copy_overhead, wake
+    scale, call, layout, copy, copy_overhead, wake, cuts, borders
         See `Fit`; seconds, and seconds a byte.
     link_latency, link_bandwidth
         Of the links between devices; seconds, bytes/s.
@@ -68,6 +68,8 @@ class CalibrationReport(Record, omit_defaults=False, kw_only=True):
     copy: float
     copy_overhead: float
     wake: float
+    cuts: float
+    borders: float
     link_latency: float
     link_bandwidth: float
     networks_from: str

@@ -11,7 +11,7 @@ import numpy as np
 from dnnplan.costs import Evaluation
 from dnnplan.costs.explain import covered
 from dnnplan.deploy.run.cores import Seat, seats
-from dnnplan.deploy.run.executor import Executor, Pass
+from dnnplan.deploy.run.executor import Executor, Pass, begins
 from dnnplan.deploy.run.folder import Folder, open_folder
 from dnnplan.deploy.run.inputs import input_arrays
 from dnnplan.deploy.run.machine import core_warnings, load_warning
@@ -136,7 +136,7 @@ def run_folder(
     if folder.evaluation is None:
         return Outcome(report, None)
     one = median_pass(passes)
-    return Outcome(report, measured_evaluation(folder.evaluation, one, folder.program.home))
+    return Outcome(report, measured_evaluation(folder.evaluation, one, folder.program))
 
 
 def checked_pass(executor: Executor, reference: Mapping[str, Array]) -> float:
@@ -179,6 +179,7 @@ def make_report(
     manifest = folder.manifest
     latency = quantiles([one.latency for one in passes])
     devices = _device_times(folder, places, passes)
+    begun = [(one, begins(folder.program, one)) for one in passes]
     return RunReport(
         name=manifest.name,
         predicted=manifest.predicted.latency,
@@ -190,7 +191,7 @@ def make_report(
         repeats=len(passes),
         latency=latency,
         segments=tuple(
-            _segment_times(folder, name, passes) for own in manifest.order.values() for name in own
+            _segment_times(folder, name, begun) for own in manifest.order.values() for name in own
         ),
         transfers=tuple(_transfer_times(folder, key, passes) for key in passes[0].copied),
         devices=devices,
@@ -199,14 +200,16 @@ def make_report(
 
 
 def copies_inside(folder: Folder) -> bool:
-    """Whether the plan counts the copies of a segment's inputs as part of it (no overlap)."""
+    """Whether the plan counts waking up and copying inputs as part of a segment (no overlap)."""
     return folder.evaluation is not None and not folder.evaluation.problem.execution.overlap
 
 
-def _segment_times(folder: Folder, name: str, passes: Sequence[Pass]) -> SegmentTimes:
+def _segment_times(
+    folder: Folder, name: str, passes: Sequence[tuple[Pass, Mapping[str, float]]]
+) -> SegmentTimes:
     begin, end = folder.manifest.predicted.segments.get(name, (0.0, 0.0))
-    first = 0 if copies_inside(folder) else 1
-    spans = np.array([(one.stamps[name][first], one.stamps[name][2]) for one in passes])
+    first = [begun[name] if copies_inside(folder) else one.stamps[name][1] for one, begun in passes]
+    spans = np.array([(start, one.stamps[name][2]) for start, (one, _) in zip(first, passes, strict=True)])
     low, middle, high = np.quantile(spans[:, 1] - spans[:, 0], [LOW, 0.5, HIGH]).tolist()
     return SegmentTimes(
         name=name,

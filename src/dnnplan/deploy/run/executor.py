@@ -48,6 +48,21 @@ class Pass:
     copied: dict[tuple[str, str], tuple[float, float]]
 
 
+def begins(program: Program, one: Pass) -> dict[str, float]:
+    """When each segment could begin: its device is free, and what it waits for has ended; seconds.
+
+    Cost models count from there: waking up and copying are part of the segment that they are for.
+    """
+    found = {}
+    for steps in program.steps.values():
+        free = 0.0
+        for step in steps:
+            told = max((one.stamps[name][2] for name in step.waits), default=0.0)
+            found[step.name] = min(max(free, told, step.earliest), one.stamps[step.name][0])
+            free = one.stamps[step.name][2]
+    return found
+
+
 class Executor:
     """Workers, sessions and buffers of a program; use it as a context manager.
 

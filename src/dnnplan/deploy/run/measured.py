@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from msgspec.structs import replace as replace_record
@@ -10,24 +9,26 @@ from msgspec.structs import replace as replace_record
 from dnnplan.costs import Evaluation
 from dnnplan.costs.explain import covered
 from dnnplan.costs.timeline import Times, Transfer
-from dnnplan.deploy.run.executor import Pass
+from dnnplan.deploy.run.executor import Pass, begins
+from dnnplan.deploy.run.program import Program
 
 
-def measured_evaluation(planned: Evaluation, one: Pass, home: Mapping[str, str | None]) -> Evaluation:
+def measured_evaluation(planned: Evaluation, one: Pass, program: Program) -> Evaluation:
     """The evaluation of the plan with the times that a pass took.
 
     Parameters
     ----------
     planned
         Of the plan whose calls are the segments.
-    home
-        Device that makes each value.
+    program
+        What was executed.
     """
     graph, problem = planned.graph, planned.problem
     names, devices = planned.decisions.call_names, problem.devices
     spans = [one.stamps[name] for name in names]
     overlap = problem.execution.overlap
-    start = [compute if overlap else ready for ready, compute, _ in spans]
+    begun = begins(program, one)
+    start = [one.stamps[name][1] if overlap else begun[name] for name in names]
     end = [end for _, _, end in spans]
     tensors = {name: k for k, name in enumerate(problem.tensors)}
     transfers = []
@@ -35,7 +36,7 @@ def measured_evaluation(planned: Evaluation, one: Pass, home: Mapping[str, str |
         if value not in tensors:
             continue  # of no tensor of the instance: a shape that one part computes for another, say
         k, d = tensors[value], devices.index(target)
-        source = home[value]
+        source = program.home[value]
         ends = (problem.m if source is None else devices.index(source), d)
         call = graph.first_reader(k, d)
         transfers.append(Transfer("send", k, call, *ends, begin, until, float(problem.size[k])))

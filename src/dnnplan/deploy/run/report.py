@@ -18,7 +18,8 @@ class SegmentTimes(Record, omit_defaults=False, kw_only=True):
     Parameters
     ----------
     predicted, measured
-        Seconds from its start, copies of its inputs included where the plan has them in there, to its end.
+        Seconds from its start to its end. Where the platform does not overlap computing and moving, it starts when its
+        device is free and what it waits for has ended, and waking up and copies are part of it.
     low, high
         Quantiles (10 %, 90 %) of `measured` over the passes.
     """

@@ -31,6 +31,8 @@ def segments_table(report: RunReport) -> Table:
             readable(s.measured_start, "s"),
             readable(s.predicted_start, "s"),
         )
+    if (hidden := len(report.segments) - MOST_ROWS) > 0:
+        table.add_row(f"... and {hidden} that take less", *[""] * 7)
     return table
 
 
@@ -45,9 +47,6 @@ def devices_table(report: RunReport) -> Table:
 
 def run_lines(report: RunReport) -> Iterator[str]:
     """What was found, in sentences."""
-    hidden = len(report.segments) - MOST_ROWS
-    if hidden > 0:
-        yield f"... and {hidden} segments that take less"
     if report.transfers:
         total = sum(t.measured for t in report.transfers)
         size = sum(t.bytes for t in report.transfers)
