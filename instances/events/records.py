@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from dnnplan.instances.fields import LongName, Name, NonNegative, Positive, PositiveCount, Record
 from dnnplan.instances.model import Model
 from dnnplan.instances.task import Task
 
 EVENTS_VERSION = "1.0"
+# A share of a nominal figure; what is far from 1 is a mistake, or would make figures overflow.
+Share = Annotated[float, Meta(ge=1e-6, le=1e6)]
 
 
 class DeviceLost(Record, kw_only=True, tag_field="kind", tag="device_lost"):
@@ -37,8 +43,8 @@ class DeviceThrottled(Record, kw_only=True, tag_field="kind", tag="device_thrott
     """
 
     device: Name
-    speed: Positive | None = None
-    power: Positive | None = None
+    speed: Share | None = None
+    power: Share | None = None
     mode: Name | None = None
 
 
@@ -59,7 +65,7 @@ class LinkChanged(Record, kw_only=True, tag_field="kind", tag="link_changed"):
 
     link: Name
     bandwidth: Positive | None = None
-    factor: Positive | None = None
+    factor: Share | None = None
     latency: NonNegative | None = None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnnplan.costs import Evaluation, MappingProblem
 from dnnplan.costs.routes import IntArray
@@ -111,10 +113,11 @@ def kept_on(view: MappingProblem, old: Before) -> Kept:
     position = np.empty(view.n, dtype=np.int64)
     position[list(view.topological)] = np.arange(view.n)
     order = np.lexsort((position, moment)).astype(np.int64)
-    return Kept(place=place, order=order if _is_topological(view, order) else _repaired(view, moment))
+    return Kept(place=place, order=order if is_topological(view, order) else nearest_order(view, moment))
 
 
-def _is_topological(view: MappingProblem, order: IntArray) -> bool:
+def is_topological(view: MappingProblem, order: IntArray) -> bool:
+    """Whether no layer stands before its producers, or before the tasks that its own waits for."""
     position = np.empty(view.n, dtype=np.int64)
     position[order] = np.arange(view.n)
     edges = view.edges
@@ -126,8 +129,8 @@ def _is_topological(view: MappingProblem, order: IntArray) -> bool:
     )
 
 
-def _repaired(view: MappingProblem, moment: IntArray) -> IntArray:
-    """The order nearest to the old one that is topological: no layer before its producers."""
+def nearest_order(view: MappingProblem, moment: NDArray[Any]) -> IntArray:
+    """A topological order near that of the moments, which are (n,) numbers."""
     late = moment.astype(float)
     for i in view.topological:
         for k in view.inputs[i]:
@@ -139,4 +142,4 @@ def _repaired(view: MappingProblem, moment: IntArray) -> IntArray:
     position = np.empty(view.n, dtype=np.int64)
     position[list(view.topological)] = np.arange(view.n)
     order: IntArray = np.lexsort((position, late)).astype(np.int64)
-    return order if _is_topological(view, order) else np.array(view.topological, dtype=np.int64)
+    return order if is_topological(view, order) else np.array(view.topological, dtype=np.int64)

@@ -17,8 +17,10 @@ from dnnplan.solvers.lists.heft import fast
 from dnnplan.solvers.replan.before import Before, Kept
 
 
-def repairs(view: MappingProblem, old: Before, kept: Kept, bias: FloatArray) -> Iterator[tuple[str, Decisions]]:
-    """Plans that keep as much of the old one as they can, the closest first, each with a word for what it is.
+def repairs(
+    view: MappingProblem, old: Before, kept: Kept, bias: FloatArray
+) -> Iterator[tuple[str, list[Decisions]]]:
+    """Plans that keep as much of the old one as they can, the closest first, with a word for what they are.
 
     ``kept``: all decisions as they were. ``repaired``: layers that stay keep device and order; the others go, one after
     the other as they used to start, into the gap in which they end first, migration counted. ``moved``: the same, in
@@ -27,14 +29,13 @@ def repairs(view: MappingProblem, old: Before, kept: Kept, bias: FloatArray) -> 
     if kept.whole and view.n == len(old.device):
         stays = _as_it_was(view, old, kept)
         given = old.evaluation.decisions
-        if given.transfer_order or given.not_before:
-            yield "kept", replace(stays, transfer_order=given.transfer_order, not_before=given.not_before)
-        yield "kept", stays
+        timed = replace(stays, transfer_order=given.transfer_order, not_before=given.not_before)
+        yield "kept", [timed, stays] if given.transfer_order or given.not_before else [stays]
     for word, stays in (("repaired", kept.place >= 0), ("moved", np.zeros(view.n, dtype=bool))):
         found = _around(view, kept, stays, bias)
         if found is not None:
             place, rows = found
-            yield word, _with_choices(view, old, place, rows)
+            yield word, [_with_choices(view, old, place, rows)]
 
 
 def _as_it_was(view: MappingProblem, old: Before, kept: Kept) -> Decisions:

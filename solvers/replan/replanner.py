@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
@@ -40,8 +41,10 @@ from dnnplan.solvers.versions import versions
 
 DEADLINE = 0.05
 """Seconds, where none are given."""
-RESERVE, LEAST_RESERVE = 1.5, 0.0015
+RESERVE, LEAST_RESERVE = 1.5, 0.0025
 """What is left of the time for the last check: times what the first one took, and at least seconds."""
+REBUILD = 2.0
+"""Seconds from the start that simple plans may take where no repair is feasible: a late plan is better than none."""
 Weight = float | Literal["free"]
 
 
@@ -239,15 +242,15 @@ class _Run:
     def _repair(self) -> None:
         """A plan at once, and its check."""
         search = self.search
-        for word, decisions in repairs(self.view, self.names, self.kept, self._bias()):
-            if self.word not in (None, word):
-                break
-            if search.propose(decisions):
+        for word, plans in repairs(self.view, self.names, self.kept, self._bias()):
+            for decisions in plans:
+                with np.errstate(invalid="ignore"):  # a route that is lost takes for ever
+                    search.propose(decisions)
+            if search.best is not None:
                 self.word = word
+                break
         if search.best is None:
-            propose_simple_plans(self.view, search)
-            if search.best is None and self.view.execution.memory != "none":
-                propose_frugal_plans(self.view, search)
+            self._rebuild()
             self.word = None if search.best is None else "rebuilt"
         self.note("repair")
         if search.best is not None:
@@ -255,6 +258,15 @@ class _Run:
             self.first = (search.best, *self._checked(search.best))
             self.reserve += RESERVE * (time.perf_counter() - before_check)
         self.note("check")
+
+    def _rebuild(self) -> None:
+        """Plans that know nothing of the old one, the simplest first; whatever the deadline, since there is none yet."""
+        search = self.search
+        timed, search.settings = search.settings, dataclasses.replace(search.settings, time_limit=REBUILD)
+        propose_simple_plans(self.view, search)
+        if search.best is None and self.view.execution.memory != "none":
+            propose_frugal_plans(self.view, search)
+        search.settings = timed
 
     def _bias(self) -> np.ndarray:
         """(n, m) seconds that migration adds to the end of a layer, where latency counts."""

@@ -15,18 +15,20 @@ from dnnplan.solvers.lists.colocation import colocated
 from dnnplan.solvers.lists.heft import mean_delays, mean_times
 from dnnplan.solvers.local.local_search import layer_scale, times_exactly
 from dnnplan.solvers.local.networks import net_of, plan_in, plan_out, state_of
-from dnnplan.solvers.replan.before import Kept
+from dnnplan.solvers.replan.before import Kept, is_topological, nearest_order
 from dnnplan.solvers.replan.search import ReplanSearch
 
 STRENGTHS = (0.0, 0.3, 1.0, 3.0, 10.0)
 """Seconds of delay that a second of excess price weighs as much as, in list schedules."""
+LOOKAHEAD = ((0.5, 0.0), (0.5, 1.0), (1.0, 0.0), (1.0, 1.0))
+"""Weights of the least time that must follow a layer, and of excess prices."""
 PIECE = 0.001
 """Seconds between looks at the clock."""
 FIRST_STEPS, FEWEST = 100, 20
 """Steps of the first piece, and of the shortest one."""
 CYCLE, GROWTH = 0.4, 1.5
 """Seconds of the first cycle of cooling at most, and by how much cycles grow."""
-HEATS = ((0.1, 0.0), (0.3, 0.0), (0.1, 0.3), (0.03, 0.0), (0.3, 0.3), (1.0, 0.0))
+HEATS = ((0.03, 0.0), (0.1, 0.0), (0.3, 0.0), (0.1, 0.3), (0.3, 0.3), (1.0, 0.0))
 """First heat of a cycle by the mean cost of a layer, and weight of the devices' mean last end, cycle after cycle."""
 COOLING = 0.02
 """Last heat of a cycle by its first."""
@@ -68,7 +70,14 @@ class Walk:
         return float(cost_of(self.net, self.state, self.goal)[1])
 
     def take(self, order: IntArray, place: IntArray) -> bool:
-        """Go on from a plan if it seems better than the best one so far."""
+        """Go on from a plan if it seems better than the best one so far.
+
+        List schedules know nothing of tasks that wait for others; the compiled search takes topological orders only.
+        """
+        if not is_topological(self.view, order):
+            position = np.empty(self.view.n, dtype=np.int64)
+            position[order] = np.arange(self.view.n)
+            order = nearest_order(self.view, position)
         value = self.guess(order, place)
         if value >= self.value * (1 - 1e-12):
             return False
@@ -141,7 +150,10 @@ class Walk:
 def list_plans(
     view: MappingProblem, kept: Kept, added: FloatArray, paid: FloatArray, tails: FloatArray | None
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Orders and places of list schedules that know what it costs to leave the old places."""
+    """Orders and places of list schedules that know what it costs to leave the old places.
+
+    By upward rank, by the least work that follows, and as the old plan started; with prices, and looking ahead.
+    """
     topological = np.array(view.topological, dtype=np.int64)
     delays = mean_delays(view, view.arrays)
     rank = compiled(upward_ranks)(view.arrays, topological, mean_times(view), delays)
@@ -149,23 +161,17 @@ def list_plans(
     position[topological] = np.arange(view.n)
     by_rank = np.lexsort((position, -rank)).astype(np.int64)
     seconds = added / _second(view)
-    if tails is None:
-        for order in (by_rank, kept.order):
-            for strength in STRENGTHS:
-                yield from _scheduled(view, order, seconds + strength * paid, position)
-        return
-    ahead = np.where(np.isfinite(tails), tails, np.inf)
-    key = (view.arrays.duration + tails).min(axis=1)
-    by_tail = np.lexsort((position, -key)).astype(np.int64)
-    import os
-    mode=os.environ.get("MODE","0")
-    for order in {"0":(by_rank,kept.order),"1":(by_rank,by_tail,kept.order),"2":(by_rank,by_tail,kept.order),"3":(by_tail,kept.order),"4":(by_tail,by_rank,kept.order)}[mode]:
+    orders = [by_rank, kept.order]
+    if tails is not None:
+        ahead = np.where(np.isfinite(tails), tails, np.inf)
+        work = (view.arrays.duration + tails).min(axis=1)
+        orders.insert(0, np.lexsort((position, -work)).astype(np.int64))
+        for order in orders:
+            for share, strength in LOOKAHEAD:
+                yield from _scheduled(view, order, seconds + strength * paid + share * ahead, position)
+    for order in orders:
         for strength in STRENGTHS:
             yield from _scheduled(view, order, seconds + strength * paid, position)
-        if mode in "234":
-          for f in (0.5,1.0):
-            for strength in (0,1.0,) if mode!="4" else STRENGTHS:
-                yield from _scheduled(view, order, seconds + strength * paid + f*ahead, position)
 
 
 def _second(view: MappingProblem) -> float:
