@@ -1,7 +1,7 @@
 """JSON Schemas of the files, made from the record types and their docstrings.
 
-The published copies lie beside this module (``instance.schema.json``, ``plan.schema.json``,
-``result.schema.json``, ``events.schema.json``); a test keeps them current, ``python -m dnnplan.instances.schema`` rewrites them.
+The published copies lie beside this module (``instance.schema.json``, ``plan.schema.json``, ...); a test keeps them
+current, ``python -m dnnplan.instances.schema`` rewrites them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 from dnnplan.instances.atomic import write_text
 from dnnplan.instances.events.records import EVENTS_VERSION, Events
 from dnnplan.instances.instance import FORMAT_VERSION, Instance
+from dnnplan.instances.pipe_records import PipeEvent, PipeRequest
 from dnnplan.instances.plan import PLAN_VERSION, Plan
 from dnnplan.instances.result import Result
 
@@ -52,16 +53,28 @@ def events_schema() -> dict[str, Any]:
     return _schema(Events, "dnnplan events", EVENTS_VERSION)
 
 
+def pipe_request_schema() -> dict[str, Any]:
+    """JSON Schema of a line that ``dnnplan pipe`` reads."""
+    return _schema(PipeRequest, "dnnplan pipe request", None)
+
+
+def pipe_event_schema() -> dict[str, Any]:
+    """JSON Schema of a line that ``dnnplan pipe`` writes."""
+    return _schema(PipeEvent, "dnnplan pipe event", None)
+
+
 SCHEMAS = {
     "events": events_schema,
     "instance": instance_schema,
+    "pipe-event": pipe_event_schema,
+    "pipe-request": pipe_request_schema,
     "plan": plan_schema,
     "result": result_schema,
 }
 
 
 def schema_text(kind: str) -> str:
-    """Text of the schema of ``events``, an ``instance``, a ``plan`` or a ``result`` as it is published."""
+    """Text of the schema of one of `SCHEMAS` as it is published."""
     return json.dumps(SCHEMAS[kind](), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -18,6 +18,7 @@ from dnnplan.cli import (
     export,
     generate,
     lists,
+    pipe,
     plan,
     predict,
     profile,
@@ -80,6 +81,7 @@ app.command("affinity", rich_help_panel="Instances")(affinity.affinity)
 app.command("group", rich_help_panel="Plans")(tasks.group)
 app.command("order", rich_help_panel="Plans")(tasks.order)
 app.command("compare", rich_help_panel="Plans")(compare.compare)
+app.command("pipe", rich_help_panel="Plans")(pipe.pipe)
 app.command("rates", rich_help_panel="Plans")(rates.rates)
 app.command("replan", rich_help_panel="Plans")(replan.replan)
 app.command("check", rich_help_panel="Plans")(check.check)

@@ -125,7 +125,10 @@ def _objectives_text(able: tuple[str, ...], known: tuple[str, ...]) -> str:
 
 
 def schema(
-    kind: Annotated[Literal["events", "instance", "plan", "result"], typer.Argument(help="Which file.")] = "instance",
+    kind: Annotated[
+        Literal["events", "instance", "pipe-event", "pipe-request", "plan", "result"],
+        typer.Argument(help="Which file, or line of `dnnplan pipe`."),
+    ] = "instance",
 ) -> None:
     """Print the JSON Schema of a kind of file."""
     from dnnplan.instances.schema import schema_text
