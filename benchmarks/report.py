@@ -11,11 +11,10 @@ from rich.console import Console
 
 from benchmarks.machine import machine_line
 from benchmarks.requirements import judge
-from benchmarks.row import Row
-from benchmarks.store import Store
 from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from dnnplan.instances import DnnplanError, InputError
 from dnnplan.instances.files import write_text
+from dnnplan.reports.runs import Row, Store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

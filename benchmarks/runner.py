@@ -11,10 +11,9 @@ import msgspec
 from benchmarks.case import Answer, Case, Job, Measurement
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.process import run_in_process
-from benchmarks.row import Row
-from benchmarks.store import Store
 from benchmarks.suites import suite_cases, suite_names, suite_summary
 from dnnplan.instances import Instance
+from dnnplan.reports.runs import Row, Store
 
 MEASUREMENT_PATIENCE = 10.0
 """A measurement that takes this many times longer than it should is killed."""

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.row import Row
 from benchmarks.serving_grid import ARRIVALS, HEAVY, INSTANCES, LOADS, TOLERANCE, Cell, cells
 from dnnplan.instances import DnnplanError
 from dnnplan.reports.gantt_figure import write_figure
+from dnnplan.reports.runs import Row
 
 MEASURES = {"mean": "mean latency", "p99": "99th percentile", "violations": "late samples"}
 SPAN = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent, readable
 
 if TYPE_CHECKING:

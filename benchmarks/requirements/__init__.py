@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterable
 
 from benchmarks.requirements.verdict import Verdict, newest
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 JUDGES: dict[str, str] = {
     "selection": "benchmarks.requirements.selection",
@@ -37,6 +37,7 @@ JUDGES: dict[str, str] = {
     "predictors": "benchmarks.requirements.predictors",
     "this-machine": "benchmarks.requirements.predictors",
     "serving": "benchmarks.requirements.serving",
+    "replan": "benchmarks.requirements.replan",
 }
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.requirements.published import compared, count, none_contradicted, proved_by
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
 from benchmarks.suites.auckland import SECONDS, references
+from dnnplan.reports.runs import Row
 
 LEAST_PROVEN = 0.98
 START_UP = 0.5

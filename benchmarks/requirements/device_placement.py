@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.requirements.published import Compared, at_most, close, compared, count
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
 from benchmarks.suites.device_placement import references
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 PRINTED = 2e-6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, mean, not_run
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 MOST_GAP = 0.05

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.requirements.published import Compared, at_most, compared, count, none_contradicted
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
 from benchmarks.suites.fjsp import references
+from dnnplan.reports.runs import Row
 
 LEAST_PROVEN = 8
 MOST = {"mk06": 60.0, "mk10": 215.0}

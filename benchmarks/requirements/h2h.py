@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.h2h_printed import PRINTED
 from benchmarks.requirements.verdict import Verdict, not_run, worst
-from benchmarks.row import Row
 from benchmarks.suites.h2h import NAMES
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 LEAVES, MOST_GAP, SHARE = 0.03, 0.05, 2 / 3

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.requirements.published import Compared, compared, count
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
 from benchmarks.suites.hax_conn import OPTIMA, references
+from dnnplan.reports.runs import Row
 
 PROOF_SECONDS = 1.0
 PRINTED = 5e-6

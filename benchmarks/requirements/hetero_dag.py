@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from benchmarks.data import data_files
 from benchmarks.requirements.published import Compared, at_most, compared, count
 from benchmarks.requirements.verdict import Verdict, cut, mean, not_run, worst
-from benchmarks.row import Row
 from benchmarks.suites.hetero_dag import references
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 PROOF_SECONDS = 1.0

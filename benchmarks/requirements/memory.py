@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, cut, not_run, outcome, worst
-from benchmarks.row import Row
 from benchmarks.suites.memory import SHARES, case_name
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 

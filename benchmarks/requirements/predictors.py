@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, measured
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 ASKED = {
     "scale-sim": "systolic arrays: cycles equal SCALE-Sim on all 202 layers that it ran",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.requirements.verdict import Verdict, not_run, outcome, worst
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 References = Callable[[str], dict[str, float]]
 TOLERANCE = 1e-6

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.rates import SCENARIOS
 from benchmarks.requirements.verdict import Verdict, not_run
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 BASELINES = ("npu_only", "best_device", "genetic")
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from benchmarks.requirements.verdict import Verdict, cut, mean, not_run, outcome, worst
-from benchmarks.row import Row
 from benchmarks.suites.real_networks import MIXTURES, PLATFORMS
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 DOMINATED_FROM = 1.25

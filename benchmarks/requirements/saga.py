@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from benchmarks.requirements.published import Compared, at_most, close, compared, count
 from benchmarks.requirements.verdict import Verdict, mean, not_run
-from benchmarks.row import Row
 from benchmarks.saga_speed import FASTER
 from benchmarks.suites.saga import recorded_seconds, references
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 LEAST_CUT, MOST_GAP, SMALL_ENOUGH = 0.06, 0.05, 6

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.growth import MOST_EXPONENT
 from benchmarks.requirements.verdict import Verdict, cut, not_run, worst
-from benchmarks.row import Row
 from benchmarks.suites.scale import INSTANCES
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent, readable
 
 LEAST_CUT = 0.03

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, outcome, solved
-from benchmarks.row import Row
 from benchmarks.suites.limits import MOST_SECONDS, SECONDS
 from benchmarks.suites.real_networks import FOUR, NINE, PAIR
 from benchmarks.timings import MEASUREMENTS
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import readable
 
 LEAST_AGREEING = 200

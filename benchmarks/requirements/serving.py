@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, measured
-from benchmarks.row import Row
 from benchmarks.serving_grid import cells
 from benchmarks.serving_page import averages_text, read_grid
+from dnnplan.reports.runs import Row
 
 ASKED = {
     "inoue": "simulator: mean latency of a queue that takes all within 2.6 % of Inoue's closed form, 15 cases",

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from benchmarks.requirements.published import Compared, at_most, compared, count, none_contradicted, proved_by
 from benchmarks.requirements.verdict import Verdict, measured, not_run
-from benchmarks.row import Row
 from benchmarks.suites import antler, choosing, conditional, sop, sop_long, ssp
+from dnnplan.reports.runs import Row
 
 PRINTED, EXACT = 5e-4, 1e-6
 """Relative: published totals are printed with four digits, published optima with five or six."""

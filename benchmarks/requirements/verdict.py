@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent, readable
 
 

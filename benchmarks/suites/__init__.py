@@ -34,6 +34,7 @@ SUITES: dict[str, str] = {
     "predictors": "benchmarks.suites.predictors",
     "this-machine": "benchmarks.suites.this_machine",
     "serving": "benchmarks.suites.serving",
+    "replan": "benchmarks.suites.replan",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
     "limits": "benchmarks.suites.limits",

@@ -7,9 +7,9 @@ from typing import Any
 from benchmarks import h2h_printed
 from benchmarks.h2h_table import cuts
 from benchmarks.requirements import judge
-from benchmarks.row import Row
 from benchmarks.suites.h2h import NAMES
 from dnnplan.instances import Cost
+from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent
 
 NAME = "h2h/mocap-0.125"

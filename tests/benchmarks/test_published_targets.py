@@ -9,8 +9,8 @@ import pytest
 from benchmarks.requirements import JUDGES, judge
 from benchmarks.requirements.published import Compared, none_contradicted
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
 from benchmarks.suites import SUITES
+from dnnplan.reports.runs import Row
 from tests.support.data import needs_data
 
 

@@ -15,12 +15,11 @@ from benchmarks.report import main, read_rows, report
 from benchmarks.requirements import judge
 from benchmarks.requirements.selection import AGREEING
 from benchmarks.requirements.verdict import Verdict
-from benchmarks.row import Row
-from benchmarks.store import Store
 from benchmarks.suites.real_networks import FOUR, MIXTURES, NINE, PAIR
 from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from benchmarks.timings import MEASUREMENTS
 from dnnplan.instances import InputError
+from dnnplan.reports.runs import Row, Store
 
 SOLVED = Row(
     suite="selection",

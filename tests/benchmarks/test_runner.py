@@ -17,11 +17,10 @@ import pytest
 
 from benchmarks.case import Case, Job
 from benchmarks.process import ROOT, run_in_process
-from benchmarks.row import Row
 from benchmarks.runner import run_suite
-from benchmarks.store import Store
 from benchmarks.suites import SUITES, suite_cases
 from dnnplan.instances.catalogue import load_bundled
+from dnnplan.reports.runs import Row, Store
 
 PROBE = """
 from functools import partial

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.row import Row
 from benchmarks.serving_page import averages, draw_grid, read_grid
+from dnnplan.reports.runs import Row
 
 
 def row(name: str, message: str) -> Row:
