@@ -205,7 +205,8 @@ def first_store(tmp_path: Path) -> Path:
     connection = sqlite3.connect(path)
     connection.executescript(FIRST_SCHEMA)
     cells = {
-        k: json.dumps(v, separators=(",", ":")) if isinstance(v, dict) else v for k, v in FIRST_ROW.items()
+        k: json.dumps(v, separators=(",", ":"), sort_keys=True) if isinstance(v, dict) else v
+        for k, v in FIRST_ROW.items()
     }
     left_out = {"layers", "devices", "workers", "violations", "message", "cost", "history", "plan"}
     names = [name for name in cells if name not in left_out]

@@ -1,0 +1,7 @@
+"""Records of runs: what was run, on what, and what came out; kept in SQLite files by `dnnplan bench`."""
+
+from dnnplan.reports.runs.primal import best_values, primal_integral
+from dnnplan.reports.runs.row import Kind, Row
+from dnnplan.reports.runs.store import SCHEMA_VERSION, Store
+
+__all__ = ["SCHEMA_VERSION", "Kind", "Row", "Store", "best_values", "primal_integral"]
