@@ -79,5 +79,9 @@ class MissingDependencyError(DnnplanError, ImportError):
     """An optional package is needed; the message says which extra installs it."""
 
 
+class PluginError(DnnplanError, RuntimeError):
+    """What another package registered with dnnplan cannot be used; the message names the package and what is wrong."""
+
+
 class SolverError(DnnplanError, RuntimeError):
     """A native back end failed or contradicted itself."""

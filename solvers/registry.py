@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Protocol
 
 from dnnplan.costs.objectives import UNITS
-from dnnplan.instances import UnsupportedError
+from dnnplan.instances import UnsupportedError, plugins
+from dnnplan.instances.errors import PluginError
 from dnnplan.instances.wording import suggestion
 
 ALL_OBJECTIVES = tuple(UNITS)
@@ -171,7 +171,7 @@ whole plan (whole) is what ``joint`` means where tasks are mapped as well."""
 
 def solver_names(problem: str = "mapping") -> tuple[str, ...]:
     """Names of all solvers of a problem, those of other packages included."""
-    return tuple(PROBLEMS[problem]) + tuple(sorted(e.name for e in _entry_points(problem)))
+    return (*PROBLEMS[problem], *plugins.plugins(_group(problem), PROBLEMS[problem]))
 
 
 def get_solver(name: str, problem: str = "mapping") -> Solver:
@@ -181,21 +181,55 @@ def get_solver(name: str, problem: str = "mapping") -> Solver:
     ------
     UnsupportedError
         There is none; the message names the closest.
+    PluginError
+        It is one of another package, and cannot be used.
     """
     own = PROBLEMS[problem]
     if name in own:
         module, attribute = own[name].split(":")
         solver: Solver = getattr(importlib.import_module(module), attribute)()
         return solver
-    for entry in _entry_points(problem):
-        if entry.name == name:
-            loaded: Solver = entry.load()()
-            return loaded
+    others = plugins.plugins(_group(problem), own)
+    if name in others:
+        return _loaded(others[name], problem)
     known = solver_names(problem)
     hint = suggestion(name, known) or f"; expected one of {', '.join(known)}"
     raise UnsupportedError(f"'{name}' is not a solver of {problem}{hint}")
 
 
-def _entry_points(problem: str) -> EntryPoints:
-    """Solvers of other packages: the group ``dnnplan.solvers``, with ``.PROBLEM`` behind it for other problems."""
-    return entry_points(group="dnnplan.solvers" if problem == "mapping" else f"dnnplan.solvers.{problem}")
+def usable_solvers(problem: str = "mapping") -> dict[str, Solver]:
+    """All solvers of a problem by name, without those of other packages that cannot be used."""
+    found: dict[str, Solver] = {}
+    for name in solver_names(problem):
+        try:
+            found[name] = get_solver(name, problem)
+        except PluginError:
+            continue
+    return found
+
+
+def solver_complaints(problem: str = "mapping") -> tuple[str, ...]:
+    """What is wrong with solvers of other packages, for people who list them."""
+    return plugins.complaints(_group(problem), PROBLEMS[problem], lambda plugin: _loaded(plugin, problem))
+
+
+def _group(problem: str) -> str:
+    """Entry points of a problem: the group of mapping has no problem behind it."""
+    return plugins.SOLVERS if problem == "mapping" else f"{plugins.SOLVERS}.{problem}"
+
+
+def _loaded(plugin: plugins.Plugin, problem: str) -> Solver:
+    """A solver of another package, with what a solver has to have."""
+    made = plugin.load()
+    try:
+        solver: Solver = made()
+    except Exception as error:
+        raise plugin.error(f"cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(getattr(solver, "summary", None), str) or not callable(getattr(solver, "run", None)):
+        raise plugin.error("is no solver: it needs a text `summary` and a method `run(problem, search)`")
+    able = getattr(solver, "capabilities", None)
+    if not isinstance(able, Capabilities):
+        raise plugin.error("is no solver: its `capabilities` are not those of `dnnplan.solvers.Capabilities`")
+    if able.problem != problem:
+        raise plugin.error(f"is for the problem '{able.problem}', and registered for '{problem}'")
+    return solver

@@ -5,27 +5,28 @@ from its name and its first bytes, ``read(path, **options) -> Instance`` reads i
 ``write(instance, path, *, overwrite=False)``, instances are written too, as far as the format can express them:
 it raises `UnsupportedError` with the name of the feature that it cannot. Modules are imported when
 they are asked, and packages they need when they read. Other distributions add formats through entry points of
-the group ``dnnplan.formats``, whose value is such a module.
+the group ``dnnplan.formats``, whose value is such a module. One that is broken recognises no file, and is an error for
+who names it.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import tempfile
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from dnnplan.instances.errors import FormatError, UnsupportedError
+from dnnplan.instances import plugins
+from dnnplan.instances.errors import FormatError, PluginError, UnsupportedError
 from dnnplan.instances.files import HEAD_BYTES, Source, loads_instance, read_bytes
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.validation import ensure_valid
 from dnnplan.instances.wording import unknown
 
-GROUP = "dnnplan.formats"
+log = logging.getLogger("dnnplan")
 
 # In the order in which they are asked; `native` is last, since it takes any JSON or YAML.
 FORMATS: dict[str, str] = {
@@ -48,7 +49,7 @@ FORMATS: dict[str, str] = {
 
 def format_names() -> tuple[str, ...]:
     """Names of all formats, those of other distributions included."""
-    return tuple(_modules())
+    return (*(name for name in FORMATS if name != "native"), *_plugins(), "native")
 
 
 def detect_format(path: Path, head: bytes) -> str:
@@ -59,15 +60,15 @@ def detect_format(path: Path, head: bytes) -> str:
     FormatError
         No format recognises it.
     """
-    for name in _modules():
-        if _module(name).detect(path, head):
+    for name in format_names():
+        if _detects(name, path, head):
             return name
     raise FormatError(f"format not recognised, expected one of {', '.join(format_names())}", source=str(path))
 
 
 def read_with(source: Source, name: str | None, options: dict[str, Any]) -> Instance:
     """Read an instance from a path or stream in the named or recognised format; see `read_instance`."""
-    if name is not None and name not in _modules():
+    if name is not None and name not in format_names():
         raise UnsupportedError(unknown("format", name, format_names()))
     if isinstance(source, str | Path):
         path = Path(source)
@@ -90,7 +91,7 @@ def read_with(source: Source, name: str | None, options: dict[str, Any]) -> Inst
 
 def writable_formats() -> tuple[str, ...]:
     """Names of the formats that instances can be written in."""
-    return tuple(name for name in _modules() if hasattr(_module(name), "write"))
+    return tuple(row.name for row in describe_formats() if row.written)
 
 
 class FormatRow(NamedTuple):
@@ -103,8 +104,14 @@ class FormatRow(NamedTuple):
 
 
 def describe_formats() -> tuple[FormatRow, ...]:
-    """All formats, in the order in which they are asked."""
-    return tuple(_describe(name) for name in _modules())
+    """All formats that can be used, in the order in which they are asked."""
+    usable = [name for name in format_names() if name in FORMATS or _is_usable(name)]
+    return tuple(_describe(name) for name in usable)
+
+
+def format_complaints() -> tuple[str, ...]:
+    """What is wrong with formats of other distributions, for people who list them."""
+    return plugins.complaints(plugins.FORMATS, FORMATS, _loaded)
 
 
 def _describe(name: str) -> FormatRow:
@@ -127,7 +134,7 @@ def write_with(instance: Instance, path: Path, name: str, *, overwrite: bool = F
     FileExistsError
         The file exists and `overwrite` is not set.
     """
-    if name not in _modules():
+    if name not in format_names():
         raise UnsupportedError(unknown("format", name, format_names()))
     write = getattr(_module(name), "write", None)
     if write is None:
@@ -149,15 +156,40 @@ def _head_of(path: Path) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-@cache  # looking through all installed distributions takes milliseconds
-def _modules() -> dict[str, str]:
-    """Module of every format; the built-in ones cannot be replaced."""
-    others = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in FORMATS}
-    native = {"native": FORMATS["native"]}
-    return (
-        {name: FORMATS[name] for name in FORMATS if name != "native"} | dict(sorted(others.items())) | native
-    )
+def _plugins() -> dict[str, plugins.Plugin]:
+    """Formats of other distributions; the built-in ones cannot be replaced."""
+    return plugins.plugins(plugins.FORMATS, FORMATS)
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(_modules()[name])
+    if name in FORMATS:
+        return importlib.import_module(FORMATS[name])
+    return _loaded(_plugins()[name])
+
+
+def _loaded(plugin: plugins.Plugin) -> ModuleType:
+    """The module of a plug-in, with what a format has to have."""
+    module: ModuleType = plugin.load()
+    for needed in ("detect", "read"):
+        if not callable(getattr(module, needed, None)):
+            raise plugin.error(f"has no function `{needed}`")
+    return module
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        _module(name)
+    except PluginError:
+        return False
+    return True
+
+
+def _detects(name: str, path: Path, head: bytes) -> bool:
+    """Whether a format says that a file is its own; one of others that fails does not."""
+    if name in FORMATS:
+        return bool(_module(name).detect(path, head))
+    try:
+        return bool(_module(name).detect(path, head))
+    except Exception as error:
+        log.warning("the format %s recognises no files: %s", _plugins()[name], error)
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import os
@@ -32,7 +33,7 @@ from dnnplan.instances import (
     Tensor,
     UnsupportedError,
     files,
-    formats,
+    plugins,
 )
 from dnnplan.instances.files import (
     dumps,
@@ -318,9 +319,12 @@ def test_other_distributions_add_formats(tmp_path: Path, monkeypatch: pytest.Mon
         models=tuple(Model(name=prefix + line) for line in path.read_text().split())
     )
     monkeypatch.setitem(sys.modules, "lines_format", module)
-    points = [EntryPoint("lines", "lines_format", formats.GROUP), EntryPoint("native", "evil", formats.GROUP)]
-    monkeypatch.setattr(formats, "entry_points", lambda group: points if group == formats.GROUP else [])
-    formats._modules.cache_clear()
+    group = plugins.FORMATS
+    points = [EntryPoint("lines", "lines_format", group), EntryPoint("native", "evil", group)]
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: points if group == plugins.FORMATS else []
+    )
+    plugins.forget()
     try:
         assert (format_names()[0], *format_names()[-2:]) == ("onnx", "lines", "native")
         path = tmp_path / "x.lines"
@@ -332,7 +336,7 @@ def test_other_distributions_add_formats(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(InstanceError, match=r"x.lines: models\[1\].name"):
             read_instance(path)
     finally:
-        formats._modules.cache_clear()
+        plugins.forget()
 
 
 def test_an_onnx_file_is_an_instance_of_one_model() -> None:

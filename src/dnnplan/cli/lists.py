@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from dnnplan.cli import options as opt
-from dnnplan.cli.consoles import console, print_json
+from dnnplan.cli.consoles import console, note, print_json
 
 
 def instances(json: opt.Json = False) -> None:
@@ -65,9 +65,11 @@ def platforms(
 
 def formats(json: opt.Json = False) -> None:
     """List the formats of instances, whether they can be written too, and the options of their readers."""
-    from dnnplan.instances.formats import describe_formats
+    from dnnplan.instances.formats import describe_formats, format_complaints
 
     rows = describe_formats()
+    for text in format_complaints():
+        note(f"note: {text}")
     if json:
         print_json([row._asdict() for row in rows])
         return
@@ -89,10 +91,12 @@ def solvers(
     """List the solvers of every problem and what each of them can do."""
     import msgspec
 
-    from dnnplan.solvers.registry import PROBLEMS, get_solver, solver_names
+    from dnnplan.solvers.registry import PROBLEMS, solver_complaints, usable_solvers
 
     asked = tuple(PROBLEMS) if problem is None else (problem,)
-    found = {p: [(name, get_solver(name, p)) for name in solver_names(p)] for p in asked}
+    found = {p: list(usable_solvers(p).items()) for p in asked}
+    for text in (text for p in asked for text in solver_complaints(p)):
+        note(f"note: {text}")
     if json:
         print_json(
             [

@@ -6,13 +6,14 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from msgspec import Meta
 
 from dnnplan.costs.analytic.interface import KINDS, model_from
 from dnnplan.costs.filled.source import ANALYTIC_ERROR, MOST_ERROR, AnalyticSource, CostSource
-from dnnplan.instances.errors import FormatError, InputError, Problem
+from dnnplan.instances import plugins
+from dnnplan.instances.errors import DnnplanError, FormatError, InputError, Problem
 from dnnplan.instances.fields import Name, Record
 from dnnplan.instances.files import read_bytes
 from dnnplan.instances.json_text import parse_json
@@ -31,6 +32,8 @@ MAX_MEMBERS = 1_000
 PREDICTOR = "predictor"
 LOADERS = {PREDICTOR: "dnnplan.costs.runtime.files:load_predictor"}
 """Where kinds that are no analytic models are read: a function of the folder, which returns a `CostSource`."""
+OWN = (*KINDS, PREDICTOR)
+"""Kinds that are known here; those of other packages cannot take their names."""
 
 Error = Annotated[int, Meta(ge=0, le=int(MOST_ERROR))] | Annotated[float, Meta(ge=0, le=MOST_ERROR)]
 
@@ -119,6 +122,8 @@ def _sources(root: Path, entries: Mapping[str, dict[str, Any]], label: str) -> d
                 if wanted not in predictors:
                     predictors[wanted] = _predictor(root, wanted)
                 sources[name] = predictors[wanted]
+            elif str(entry.get("kind")) in plugins.plugins(plugins.COSTS, OWN):
+                sources[name] = _plugged(root, entry)
             else:
                 sources[name] = _analytic(entry)
         except FormatError:
@@ -138,7 +143,7 @@ def _within(path: str, problem: Problem) -> Problem:
 
 def _analytic(entry: Mapping[str, Any]) -> CostSource:
     kind = entry.get("kind")
-    known = (*KINDS, PREDICTOR)
+    known = (*OWN, *plugins.plugins(plugins.COSTS, OWN))
     if not isinstance(kind, str):
         raise InputError(problems=[Problem("kind", f"{show(kind)}, expected one of {', '.join(known)}")])
     if kind not in KINDS:
@@ -151,6 +156,21 @@ def _analytic(entry: Mapping[str, Any]) -> CostSource:
     if errors is None or problems:
         raise InputError(problems=problems)
     return AnalyticSource(model=model, error=errors.error, common=errors.common)
+
+
+def _plugged(root: Path, entry: Mapping[str, Any]) -> CostSource:
+    """A source of another package: an entry point whose value is a function ``(entry, folder) -> CostSource``."""
+    plugin = plugins.plugins(plugins.COSTS, OWN)[str(entry["kind"])]
+    load = plugin.load()
+    try:
+        source = load({key: value for key, value in entry.items() if key != "kind"}, root)
+    except DnnplanError:
+        raise
+    except Exception as error:
+        raise plugin.error(f"has failed: {type(error).__name__}: {error}") from error
+    if not callable(getattr(source, "layer_costs", None)):
+        raise plugin.error("gives no source of costs: it has no method `layer_costs(model, batch)`")
+    return cast("CostSource", source)
 
 
 def _decoded(entry: Mapping[str, Any], record: type[R]) -> R:
