@@ -35,7 +35,7 @@ from dnnplan.solvers.replan.result import (
 from dnnplan.solvers.replan.search import ReplanSearch
 from dnnplan.solvers.replan.subject import Subject, subject
 from dnnplan.solvers.replan.warm import is_warm
-from dnnplan.solvers.search import Settings
+from dnnplan.solvers.search import Search, Settings
 from dnnplan.solvers.start import propose_simple_plans
 from dnnplan.solvers.versions import versions
 
@@ -43,6 +43,9 @@ DEADLINE = 0.05
 """Seconds, where none are given."""
 RESERVE, LEAST_RESERVE = 1.5, 0.0025
 """What is left of the time for the last check: times what the first one took, and at least seconds."""
+PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
+"""Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
+with, since it looks at the clock less often."""
 REBUILD = 2.0
 """Seconds from the start that simple plans may take where no repair is feasible: a late plan is better than none."""
 Weight = float | Literal["free"]
@@ -302,13 +305,39 @@ class _Run:
             if better:
                 walk.propose()
             self.note("lists")
-            walk.run(until, lambda: self._over(until))
+            proves = self._can_prove(until)
+            pause = until - PROVE_SHARE * (until - time.perf_counter()) if proves else until
+            walk.run(pause, lambda: self._over(pause))
             self.note("search")
+            if proves and not self._over(until):
+                self._prove(until)
+                self.note("exact")
         if search.bound is None and search.remaining > self.reserve + 0.05:
             bound = slow_bound(self.view)
             if bound is not None:
                 search.improve_bound(bound.value, bound.name)
             self.note("bound")
+
+    def _can_prove(self, until: float) -> bool:
+        """Whether the problem is small, and the deadline far, enough for the exact model."""
+        left = until - time.perf_counter()
+        return left >= PROVE_FROM and self.view.choices <= PROVE_AT_MOST and not self._over(until)
+
+    def _prove(self, until: float) -> None:
+        """CP-SAT on the objective without migration: a bound for all plans, and plans to compare."""
+        from dnnplan.solvers.exact.cpsat import solve_exactly
+
+        search = self.search
+        left = PROVE_WITHIN * (until - time.perf_counter())
+        settings = dataclasses.replace(search.settings, time_limit=left)
+        alone = Search(self.view, settings, "replan")
+        assert search.best is not None
+        alone.accept(search.best)
+        solve_exactly(self.view, alone, time_limit=left)
+        if alone.bound is not None:
+            search.improve_bound(alone.bound, alone.bound_name or "CP-SAT")
+        if alone.best is not None:
+            search.accept(alone.best)
 
     def _over(self, until: float) -> bool:
         return time.perf_counter() >= until or self.search.finished()

@@ -13,7 +13,7 @@ from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.list_schedule import schedule, upward_ranks
 from dnnplan.solvers.lists.colocation import colocated
 from dnnplan.solvers.lists.heft import mean_delays, mean_times
-from dnnplan.solvers.local.local_search import layer_scale, times_exactly
+from dnnplan.solvers.local.local_search import PATIENCE, layer_scale, times_exactly
 from dnnplan.solvers.local.networks import net_of, plan_in, plan_out, state_of
 from dnnplan.solvers.replan.before import Kept, is_topological, nearest_order
 from dnnplan.solvers.replan.search import ReplanSearch
@@ -56,7 +56,7 @@ class Walk:
         self.exact = times_exactly(view) and search.migration.is_exact_by_layer
         self.scale = layer_scale(self.net, self.goal, self.best_place)
         self.value = self.guess(self.best_order, self.best_place)
-        self.pieces, self.steps, self.pace = 0, 0, 0.0
+        self.pieces, self.steps, self.idle = 0, 0, 0
 
     def guess(self, order: IntArray, place: IntArray) -> float:
         """What the compiled search takes a plan to cost."""
@@ -110,17 +110,18 @@ class Walk:
             self.place,
         )
         self.steps += steps
+        self.idle += steps
         if value >= self.value * (1 - 1e-12):
             return False
-        self.value = value
+        self.value, self.idle = value, 0
         self.best_order[:], self.best_place[:] = self.order, self.place
         return True
 
     def run(self, until: float, over: Callable[[], bool]) -> None:
-        """Walk until that moment of `time.perf_counter`, or until told so."""
+        """Walk until that moment of `time.perf_counter`, until told so, or until more steps are hardly worth it."""
         length, cycle = CYCLE, 0
         steps = FIRST_STEPS
-        while not over():
+        while not over() and self.idle <= PATIENCE * self.view.n**2:
             began = time.perf_counter()
             length = min(length, until - began)
             if length <= 0:
