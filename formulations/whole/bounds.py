@@ -135,7 +135,9 @@ class _Measures:
             return least
         busy = self.work(net, least.name)
         idle = self.latency.value * float(view.idle_power.sum())
-        return max(least, Bound((busy.value + idle) * (1 - SAFETY), least.name), key=lambda bound: bound.value)
+        return max(
+            least, Bound((busy.value + idle) * (1 - SAFETY), least.name), key=lambda bound: bound.value
+        )
 
 
 def work_bound(
@@ -164,10 +166,17 @@ def work_bound(
         return once
     weight = np.array([[float(figure[list(cell)].sum()) for cell in row] for row in cells])
     costs = BlockCosts(
-        bytes=weight, compute=weight, load=weight, stem=grouping.costs.stem, head=grouping.costs.head, unit="s"
+        bytes=weight,
+        compute=weight,
+        load=weight,
+        stem=grouping.costs.stem,
+        head=grouping.costs.head,
+        unit="s",
     )
     kept = {key: limit for key, limit in grouping.limits.items() if key in ("variety", "task_variety")}
-    alone = dataclasses.replace(grouping, costs=costs, stages=((("size", 1.0),),), limits=kept, sums_at_most=())
+    alone = dataclasses.replace(
+        grouping, costs=costs, stages=((("size", 1.0),),), limits=kept, sums_at_most=()
+    )
     best = _largest(islice(grouping_bounds(alone), rounds))
     return once if best.value <= once.value else Bound(best.value * (1 - SAFETY), f"{name}, limited sharing")
 

@@ -113,15 +113,11 @@ def classes_of(problem: WholeProblem) -> tuple[int, ...]:
                     (
                         float(view.size[k]),
                         bool(view.output[k]),
-                        tuple(
-                            (index[j], view.read_sizes[k, j]) for j in view.readers[k] if j in index
-                        ),
+                        tuple((index[j], view.read_sizes[k, j]) for j in view.readers[k] if j in index),
                     )
                     for k in view.outputs[i]
                 ),
-                tuple(
-                    (k, view.read_sizes[k, i]) for k in view.inputs[i] if int(view.source[k]) < 0
-                ),
+                tuple((k, view.read_sizes[k, i]) for k in view.inputs[i] if int(view.source[k]) < 0),
             )
             for i, where in index.items()
         )

@@ -45,9 +45,7 @@ def candidates_of(problem: WholeProblem) -> list[Candidate]:
     if grouping is None:
         return [Candidate(0, 0.0, (), 0.0, 0.0)]
     terms = tuple((name, weight) for name, weight in problem.stages[0] if name not in UNITS)
-    mixed = any(
-        mapping_terms(row) and len(mapping_terms(row)) < len(row) for row, _ in problem.sums_at_most
-    )
+    mixed = any(mapping_terms(row) and len(mapping_terms(row)) < len(row) for row, _ in problem.sums_at_most)
     classes = tuple(range(problem.n)) if mixed else classes_of(problem)
     best: dict[object, Candidate] = {}
     for groups in kept_graphs(grouping):

@@ -11,13 +11,12 @@ from dnnplan.costs import Decisions
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.whole.bounds import CALLS, quick_bound
 from dnnplan.formulations.whole.task_graphs import MOST_GRAPHS, classes_of, count_graphs
-from dnnplan.solvers.lists.heft import heft
-from dnnplan.solvers.lists.lookahead import lookahead
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
 from dnnplan.solvers.whole.candidates import Candidate, bound_of, candidates_of, mapping_weight
 from dnnplan.solvers.whole.mapping_proofs import Effort, MappingProof
 from dnnplan.solvers.whole.parts import OBJECTIVES, run_mapping, seconds_of
+from dnnplan.solvers.whole.start import propose_lists
 
 FIRST_SLICE, GROWTH = 1.0, 3.0
 """Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
@@ -79,9 +78,16 @@ class Pool:
         self.all: list[Candidate] = []
         self.open: list[Candidate] = []
         self.busy: dict[int, Any] = {}
-        self.stopped = False
+        self.stopped, self.begun = False, False
         self.lock = threading.Condition()
         self.errors: list[BaseException] = []
+
+    def resume(self, seconds: float) -> None:
+        """Go on with what is open, for at most `seconds` more (units of work, where work is limited)."""
+        self.until = (self.search.work if self.by_work else self.search.seconds) + seconds
+        self.stopped = False
+        if self.begun or self.begin():
+            self.run()
 
     def over(self) -> bool:
         """Whether time or work is out, or everything is proven."""
@@ -110,22 +116,18 @@ class Pool:
                     )
         for one, value in zip(self.all, values, strict=True):
             one.key = value
+        self.begun = True
         return not self.over()
 
     def _look(self, one: Candidate) -> float:
         """Bound a task graph and propose simple mappings; their value, or a bound where there is none."""
         search, view = self.search, self.problem.mapping(one.groups)
-        least = math.inf
         if not mapping_weight(self.problem) and self.closed(one):
             return one.graph
         if mapping_weight(self.problem):
             one.bound = one.graph + bound_of(view)
-        for decisions in (*lookahead(view), heft(view)):
-            if decisions is not None:
-                judged = self.problem.judge((one.groups, decisions))
-                least = min(least, judged.value)
-                search.accept(judged)
-        return least if math.isfinite(least) else one.bound
+        least = propose_lists(self.problem, search, one.groups)
+        return one.bound if least is None else least
 
     def cutoff(self) -> float:
         """The value that a plan has to stay below to be of interest."""

@@ -68,7 +68,7 @@ def expand(instance: Instance, groups: Iterable[Iterable[Iterable[str]]] | None 
             "tasks with releases, periods, deadlines or batches of their own share no block"
         )
     levels = levels_of(instance)
-    if _by_figures(instance):
+    if by_figures(instance):
         costs = block_costs(_without_flops(instance))
         graph = TaskGraph(costs=costs, groups=indexed_groups(given, names, levels))
         return _of_figures(instance, graph, names)
@@ -100,7 +100,7 @@ def layers_by_block(
     names = [task.name for task in tasks]
     levels = levels_of(instance)
     given = groups if groups is not None else [[[name] for name in names]] * levels
-    figures = _by_figures(instance)
+    figures = by_figures(instance)
     stem, head = stem_and_head(instance)
     everyone = tuple(range(len(tasks)))
     partitions = [*indexed_groups(given, names, levels)]
@@ -132,12 +132,12 @@ def levels_of(instance: Instance) -> int:
 def stem_and_head(instance: Instance) -> tuple[bool, bool]:
     """Whether there is a block that all tasks share, and whether each task has a last block of its own."""
     sharing = instance.sharing
-    if sharing is None or not _by_figures(instance):
+    if sharing is None or not by_figures(instance):
         return sharing is not None, sharing is not None
     return sharing.stem is not None, sharing.head is not None
 
 
-def _by_figures(instance: Instance) -> bool:
+def by_figures(instance: Instance) -> bool:
     """Whether blocks are stated by figures, and not as layers of the tasks' networks."""
     sharing = instance.sharing
     assert sharing is not None

@@ -1,0 +1,36 @@
+"""Simple whole plans that searches start from."""
+
+from __future__ import annotations
+
+from dnnplan.costs.sharing.graph import Groups
+from dnnplan.costs.whole import WholeProblem
+from dnnplan.instances import UnsupportedError
+from dnnplan.solvers.lists.heft import heft
+from dnnplan.solvers.lists.lookahead import lookahead
+from dnnplan.solvers.search import TaskSearch
+
+
+def propose_simple_wholes(problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
+    """List schedules of the task graphs in which all tasks share up to some branch point and nothing behind it."""
+    everyone = (tuple(range(problem.n)),)
+    alone = tuple((task,) for task in range(problem.n))
+    for shared in range(problem.levels + 1):
+        if search.finished():
+            return
+        propose_lists(problem, search, (everyone,) * shared + (alone,) * (problem.levels - shared))
+
+
+def propose_lists(problem: WholeProblem, search: TaskSearch[WholeProblem], groups: Groups) -> float | None:
+    """List schedules of one task graph; the least value of those that keep all limits, None where none does."""
+    try:
+        view = problem.mapping(groups)
+    except UnsupportedError:
+        return None
+    least = None
+    for decisions in (*lookahead(view), heft(view)):
+        if decisions is not None:
+            judged = problem.judge((groups, decisions))
+            search.accept(judged)
+            if judged.feasible and (least is None or judged.value < least):
+                least = judged.value
+    return least
