@@ -71,19 +71,38 @@ def require_identical(work: Work) -> None:
 
 def differences(work: Work) -> Iterator[Difference]:
     """Every shared layer that differs from the one that runs in its place."""
-    wrong_shape = set()
-    for pair in work.owner.items():
-        reason = _other_nodes(work, *pair)
-        if reason:
-            wrong_shape.add(pair)
-            yield _difference(work, *pair, reason)
-    if wrong_shape:
-        return  # values of one cannot be looked up by those of the other
+    yield from _other_inputs(work)
+    found = [(pair, _other_nodes(work, *pair)) for pair in work.owner.items()]
+    if any(reason for _, reason in found):
+        # Values of one cannot be looked up by those of the other.
+        yield from (_difference(work, *pair, reason) for pair, reason in found if reason)
+        return
     signatures = _Signatures(work)
     for mine, running in work.owner.items():
         reason, weights = signatures.compare(mine, running)
         if reason:
             yield _difference(work, mine, running, reason, weights)
+
+
+def _other_inputs(work: Work) -> Iterator[Difference]:
+    """Inputs that a task graph takes for one and the same, and that are not of one type and shape."""
+    for ref, other in work.first_input.items():
+        a, b = (work.members[r.member].network.types.get(r.name) for r in (ref, other))
+        if a is None or b is None or a.type.SerializeToString() != b.type.SerializeToString():
+            mine, running = (_first_layer(work, r) for r in (ref, other))
+            reason = (
+                f"the inputs {ref.name!r} and {other.name!r} are of other types or shapes, and tasks that share "
+                "layers read one and the same input"
+            )
+            yield _difference(work, (ref.member, mine), (other.member, running), reason)
+
+
+def _first_layer(work: Work, ref: Ref) -> str:
+    member = work.members[ref.member]
+    for at, node in enumerate(member.network.nodes):
+        if ref.name in node.reads and at in member.layer_of:
+            return member.layer_of[at]
+    return ""
 
 
 def _difference(

@@ -51,7 +51,7 @@ def segments(
     joined. A segment ends after a layer that makes a tensor which another device (or the host) waits for, and before a
     layer that waits for one from there: so no transfer is later than planned, and since a path can leave a segment only
     at its end and enter it only at its begin, segments never wait for each other in a cycle. On devices with several
-    slots only layers that need each other are joined.
+    slots only chains are joined.
 
     Parameters
     ----------
@@ -169,8 +169,9 @@ class _Joining:
             return False
         if serial:
             return True
-        members = set(run)
-        return any(int(self.problem.source[k]) in members for k in self.problem.inputs[layer])
+        # Others could start beside the segment, and would have to wait for its end.
+        readers = {i for k in self.problem.outputs[last] for i in self.problem.readers[k]}
+        return readers == {layer}
 
 
 def _running_order(
