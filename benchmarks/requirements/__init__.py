@@ -38,6 +38,7 @@ JUDGES: dict[str, str] = {
     "this-machine": "benchmarks.requirements.predictors",
     "serving": "benchmarks.requirements.serving",
     "replan": "benchmarks.requirements.replan",
+    "joint": "benchmarks.requirements.joint",
 }
 
 

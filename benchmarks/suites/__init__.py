@@ -35,6 +35,7 @@ SUITES: dict[str, str] = {
     "this-machine": "benchmarks.suites.this_machine",
     "serving": "benchmarks.suites.serving",
     "replan": "benchmarks.suites.replan",
+    "joint": "benchmarks.suites.joint",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
     "limits": "benchmarks.suites.limits",
