@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def calibrate(
         layers = {m.name: [layer.name for layer in m.layers] for m in opened.instance.models}
         times = layer_times(networks, timings, layers)
     share = busy_shares(opened.program, _spans(passes))
-    found = _fit(opened, passes, times.at(share), times, sizes)
+    found = _fit(opened, passes, times.at(share), sizes)
     source = PARTS if models is None else ORIGINALS
     work = _Work(opened, places, times, found, source)
     instance, new = work.instance(share), None
@@ -148,7 +148,6 @@ def _fit(
     opened: Folder,
     passes: Sequence[Pass],
     table: Mapping[str, Mapping[str, Mapping[str, float]]],
-    times: LayerTimes,
     sizes: Mapping[str, int],
 ) -> Fit:
     samples = []
@@ -158,7 +157,8 @@ def _fit(
         samples.append(
             SegmentSample(
                 layers=sum(rows[layer][segment.device] for layer in segment.layers),
-                border_bytes=_border_bytes(opened, segment.name, sizes),
+                read=_inner_bytes(opened, segment.inputs, sizes),
+                left=_inner_bytes(opened, segment.outputs, sizes),
                 measured=float(took),
             )
         )
@@ -167,15 +167,15 @@ def _fit(
         spans = [one.copied[value, device] for one in passes]
         copies.append((float(sizes[value]), float(np.median([end - begin for begin, end in spans]))))
     jobs = len({(segment.task, segment.job) for segment in opened.manifest.segments})
-    return fit(samples, copies, wake_times(opened.program, passes), times.edges, jobs=jobs)
+    wakes = wake_times(opened.program, passes)
+    waits = sum(2 * len(own) > len(passes) for own in wakes.values())
+    return fit(samples, copies, [one for own in wakes.values() for one in own], jobs=jobs, waits=waits)
 
 
-def _border_bytes(opened: Folder, segment: str, sizes: Mapping[str, int]) -> float:
-    """Bytes that a segment reads from or leaves to other segments."""
-    entry, values = opened.manifest.segment_of[segment], opened.manifest.value_of
-    inner = [value for value in entry.inputs if values[value].source is not None]
-    inner += [value for value in entry.outputs if values[value].targets]
-    return float(sum(sizes[value] for value in inner))
+def _inner_bytes(opened: Folder, values: Iterable[str], sizes: Mapping[str, int]) -> float:
+    """Bytes of those values that one segment makes and another reads."""
+    known = opened.manifest.value_of
+    return float(sum(sizes[value] for value in values if known[value].source and known[value].targets))
 
 
 @dataclass(frozen=True)
@@ -200,14 +200,7 @@ class _Work:
             "alone": {device: self.alone(device) for device in self.places},
             "slow_down": {device: self.slow_down(device) for device in self.places},
             "share": {device: round(value, 6) for device, value in share.items()},
-            "call": found.call,
-            "layout": found.layout,
-            "copy": found.copy,
-            "copy_overhead": found.copy_overhead,
-            "wake": found.wake,
-            "cuts": found.cuts,
-            "borders": found.borders,
-            "scale": found.scale,
+            **asdict(found),
             "timed": self.source,
         }
 
@@ -246,14 +239,7 @@ class _Work:
             noise=latency.noise,
             predicted_before=self.opened.manifest.predicted.latency,
             predicted_after=after,
-            scale=found.scale,
-            call=found.call,
-            layout=found.layout,
-            copy=found.copy,
-            copy_overhead=found.copy_overhead,
-            wake=found.wake,
-            cuts=found.cuts,
-            borders=found.borders,
+            fit=asdict(found),
             link_latency=found.link_latency,
             link_bandwidth=found.link_bandwidth,
             networks_from=self.source,

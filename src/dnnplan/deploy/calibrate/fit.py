@@ -8,21 +8,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnnplan.costs.explain import covered
-from dnnplan.deploy.calibrate.layers import Edge
 from dnnplan.deploy.run.executor import Pass
 from dnnplan.deploy.run.program import Program
 
-CALL = 20e-6
-"""Seconds of a call beside its layers, before anything is known; about what one takes here."""
-LAYOUT = 1 / 4e9
-"""Seconds a byte of changing a layout, before anything is known."""
+CALL, CALL_DOUBT = 30e-6, 50e-6
+"""Seconds of a call beside its layers, before anything is known."""
+LAYOUT, LAYOUT_DOUBT = 2e-10, 5e-10
+"""Seconds a byte of changing a layout where a segment begins or ends, before anything is known."""
 COPY, COPY_OVERHEAD = 1 / 20e9, 2e-6
-CUTS, BORDERS = 1.0, 2.0
-"""Calls, and bytes at borders for each byte, that a transfer makes necessary, before anything is split."""
 WAKE = 25e-6
 """Seconds until a waiting worker goes on."""
-SCALE_ERROR, SEGMENT_ERROR, CLOCK_ERROR = 0.05, 0.03, 5e-6
-"""How far the scale is believed to be from 1, segments from the sum of their layers, and moments from the truth."""
+SCALE_DOUBT, SEGMENT_ERROR, CLOCK_ERROR = 0.02, 0.015, 5e-6
+"""How far the scale is believed to be from 1, segments from the sum of their parts, and moments from the truth."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What comes with a transfer: a tensor that moves ends a segment on one device, and begins one on another.
+
+    Attributes
+    ----------
+    calls, wakes
+        Calls, and waits of workers, for each transfer.
+    read, left
+        Bytes that segments read from others, and leave to others, for each byte that is moved.
+    """
+
+    calls: float = 1.0
+    wakes: float = 1.0
+    read: float = 1.0
+    left: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,44 +50,41 @@ class Fit:
         What layers take in segments, relative to the whole network.
     call
         Seconds of a call.
-    layout
-        Seconds a byte that crosses a border of a segment: changes of layout.
+    layout_in, layout_out
+        Seconds a byte that a segment reads from, or leaves to, another: changes of layout.
     copy, copy_overhead
         Seconds a byte, and seconds, of a copy to another device.
     wake
         Seconds from the end of a segment to the moment at which a worker that waited for it goes on.
-    cuts
-        Calls that a transfer makes necessary: its tensor ends a segment, and begins one.
-    borders
-        Bytes at borders of segments for each byte that is moved.
     """
 
     scale: float = 1.0
     call: float = CALL
-    layout: float = LAYOUT
+    layout_in: float = LAYOUT
+    layout_out: float = LAYOUT
     copy: float = COPY
     copy_overhead: float = COPY_OVERHEAD
     wake: float = WAKE
-    cuts: float = CUTS
-    borders: float = BORDERS
+    cuts: Cuts = Cuts()
 
     @property
     def link_latency(self) -> float:
-        """Seconds that a transfer takes whatever its size: waking, copying, and the calls that it makes necessary."""
-        return self.wake + self.copy_overhead + self.cuts * self.call
+        """Seconds that a transfer takes whatever its size: its share of waking and of calls, and the copy."""
+        return self.cuts.wakes * self.wake + self.copy_overhead + self.cuts.calls * self.call
 
     @property
     def link_bandwidth(self) -> float:
-        """Bytes/s of a transfer: the copy, and changes of layout at the borders that it makes necessary."""
-        return 1.0 / (self.copy + self.borders * self.layout)
+        """Bytes/s of a transfer: the copy, and changes of layout where it ends and begins segments."""
+        return 1.0 / (self.copy + self.cuts.read * self.layout_in + self.cuts.left * self.layout_out)
 
 
 @dataclass(frozen=True)
 class SegmentSample:
-    """A segment: seconds of its layers, bytes that cross its borders inside the network, seconds that it took."""
+    """A segment: seconds of its layers, bytes that it reads from and leaves to others, seconds that it took."""
 
     layers: float
-    border_bytes: float
+    read: float
+    left: float
     measured: float
 
 
@@ -80,9 +92,9 @@ def fit(
     segments: Sequence[SegmentSample],
     copies: Sequence[tuple[float, float]],
     wakes: Sequence[float],
-    edges: Sequence[Edge],
     *,
     jobs: int = 1,
+    waits: int = 0,
 ) -> Fit:
     """Fit all figures; where little was measured they stay near what is known before.
 
@@ -96,26 +108,34 @@ def fit(
         Seconds that workers took to go on.
     jobs
         Each needs one call, whatever is moved.
+    waits
+        Segments that a worker waited for in most passes.
     """
-    layout = LAYOUT
-    if size := sum(edge.bytes for edge in edges):
-        layout = sum(edge.seconds for edge in edges) / size
-    rows = np.array([(s.layers, 1.0, s.border_bytes) for s in segments]).reshape(-1, 3)
+    rows = np.array([(s.layers, 1.0, s.read, s.left) for s in segments]).reshape(-1, 4)
     target = np.array([s.measured for s in segments])
-    error = CLOCK_ERROR + SEGMENT_ERROR * target
-    scale, call, per_byte = near(rows, target, error, (1.0, CALL, layout), (SCALE_ERROR, CALL, layout))
+    known, doubt = (1.0, CALL, LAYOUT, LAYOUT), (SCALE_DOUBT, CALL_DOUBT, LAYOUT_DOUBT, LAYOUT_DOUBT)
+    scale, call, layout_in, layout_out = near(
+        rows, target, CLOCK_ERROR + SEGMENT_ERROR * target, known, doubt
+    )
     sizes = np.array([(size, 1.0) for size, _ in copies]).reshape(-1, 2)
     spent = np.array([seconds for _, seconds in copies])
-    noise = 1e-6 + 0.1 * spent
-    copy, overhead = near(sizes, spent, noise, (COPY, COPY_OVERHEAD), (COPY, COPY_OVERHEAD))
-    wake = float(np.median([*wakes, WAKE])) if len(wakes) < 3 else float(np.median(wakes))
-    cuts, borders = CUTS, BORDERS
-    if copies:
-        cuts = max(CUTS, (len(segments) - jobs) / len(copies))
-        borders = max(
-            BORDERS, sum(s.border_bytes for s in segments) / max(1.0, sum(size for size, _ in copies))
-        )
-    return Fit(scale, call, per_byte, copy, overhead, wake, cuts, borders)
+    copy, overhead = near(sizes, spent, 1e-6 + 0.1 * spent, (COPY, COPY_OVERHEAD), (COPY, COPY_OVERHEAD))
+    wake = float(np.median(wakes)) if len(wakes) > 2 else WAKE
+    return Fit(scale, call, layout_in, layout_out, copy, overhead, wake, _cuts(segments, copies, jobs, waits))
+
+
+def _cuts(
+    segments: Sequence[SegmentSample], copies: Sequence[tuple[float, float]], jobs: int, waits: int
+) -> Cuts:
+    moved = sum(size for size, _ in copies)
+    if not copies or moved <= 0:
+        return Cuts()
+    return Cuts(
+        calls=max(0.0, (len(segments) - jobs) / len(copies)),
+        wakes=min(1.0, waits / len(copies)),
+        read=max(1.0, sum(s.read for s in segments) / moved),
+        left=max(1.0, sum(s.left for s in segments) / moved),
+    )
 
 
 def near(
@@ -145,18 +165,22 @@ def near(
     return tuple((found.x * prior).tolist())
 
 
-def wake_times(program: Program, passes: Sequence[Pass]) -> list[float]:
-    """How long workers that were waiting took to go on after the last segment that they waited for."""
-    found = []
+def wake_times(program: Program, passes: Sequence[Pass]) -> dict[str, list[float]]:
+    """How long workers that were waiting took to go on after the last segment that they waited for.
+
+    Returns
+    -------
+    dict
+        For each segment that was waited for, one entry a pass in which its worker was idle before.
+    """
+    found: dict[str, list[float]] = {}
     for steps in program.steps.values():
         for before, step in zip((None, *steps), steps, strict=False):
-            if not step.waits:
-                continue
-            for one in passes:
+            for one in passes if step.waits else ():
                 told = max(one.stamps[name][2] for name in step.waits)
                 free = one.stamps[before.name][2] if before is not None else 0.0
                 if free < told:
-                    found.append(max(0.0, one.stamps[step.name][0] - told))
+                    found.setdefault(step.name, []).append(max(0.0, one.stamps[step.name][0] - told))
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from dnnplan.costs.profile.trace import KernelTimes
 from dnnplan.deploy.calibrate.attribution import Attribution, attribute
 from dnnplan.deploy.calibrate.networks import Network
 from dnnplan.deploy.calibrate.timing import Timing, Timings
@@ -21,14 +20,6 @@ LEAST, MOST = 0.8, 1.3
 
 
 @dataclass(frozen=True)
-class Edge:
-    """Kernels that change the layout of what goes in or out of a network: bytes, and seconds for them."""
-
-    bytes: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class LayerTimes:
     """Seconds by model, layer and device.
 
@@ -36,13 +27,10 @@ class LayerTimes:
     ----------
     alone, together
         With the other devices idle and busy.
-    edges
-        Changes of layout at the ends of networks.
     """
 
     alone: dict[str, dict[str, dict[str, float]]]
     together: dict[str, dict[str, dict[str, float]]]
-    edges: tuple[Edge, ...]
 
     def at(self, share: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:
         """Times where the other devices are busy for a share of the time in which a device is.
@@ -68,6 +56,8 @@ def layer_times(
 ) -> LayerTimes:
     """Attribute all kernels; layers that no kernel is left of, since it was fused into another's, take no time.
 
+    Changes of layout at the ends of a network are no part of a layer: passes of the plan say what they take.
+
     Parameters
     ----------
     layers
@@ -80,7 +70,6 @@ def layer_times(
         }
         for condition in ("alone", "together")
     }
-    edges = []
     for network in networks:
         for device in devices:
             found = timings[network.name, device]
@@ -89,8 +78,7 @@ def layer_times(
                 rows = tables[condition][network.model]
                 for layer, seconds in _by_layer(timing, where).items():
                     rows[layer][device] += seconds
-            edges += [_edge(kernel) for kernel in found.alone.kernels if kernel.node in where.edge]
-    return LayerTimes(tables["alone"], tables["together"], tuple(edges))
+    return LayerTimes(tables["alone"], tables["together"])
 
 
 def _by_layer(timing: Timing, where: Attribution) -> dict[str, float]:
@@ -115,9 +103,3 @@ def run_scale(timing: Timing) -> float:
     kernels = np.sum([kernel.seconds for kernel in timing.kernels], axis=0)
     quick = float(np.quantile(kernels, QUICK))
     return float(np.clip(np.quantile(timing.whole, QUICK) / quick, LEAST, MOST)) if quick > 0 else 1.0
-
-
-def _edge(kernel: KernelTimes) -> Edge:
-    # Layouts are of 32-bit numbers; other types are not reordered.
-    size = 4.0 * sum(float(np.prod(shape)) for shape in kernel.outputs)
-    return Edge(size, float(np.median(kernel.seconds)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dnnplan.instances import Instance, Plan
 from dnnplan.instances.fields import Record
 
@@ -45,8 +47,8 @@ class CalibrationReport(Record, omit_defaults=False, kw_only=True):
         Latency of the plan as it ran, seconds, and the A/A noise of its passes.
     predicted_before, predicted_after
         What the cost model says of the same plan, before and after.
-    scale, call, layout, copy, copy_overhead, wake, cuts, borders
-        See `Fit`; seconds, and seconds a byte.
+    fit
+        What was fitted, as `Fit` names it; seconds, and seconds a byte.
     link_latency, link_bandwidth
         Of the links between devices; seconds, bytes/s.
     networks_from
@@ -62,14 +64,7 @@ class CalibrationReport(Record, omit_defaults=False, kw_only=True):
     noise: float
     predicted_before: float
     predicted_after: float
-    scale: float
-    call: float
-    layout: float
-    copy: float
-    copy_overhead: float
-    wake: float
-    cuts: float
-    borders: float
+    fit: dict[str, Any]
     link_latency: float
     link_bandwidth: float
     networks_from: str

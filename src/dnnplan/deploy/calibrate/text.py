@@ -27,8 +27,8 @@ def devices_table(report: CalibrationReport) -> Table:
 
 def calibration_lines(report: CalibrationReport) -> Iterator[str]:
     """What was fitted, in sentences."""
-    yield f"timed: {report.networks_from}; segments take {report.scale:.3f} x the sum of their layers"
-    yield f"a call: {readable(report.call, 's')}; waking a worker: {readable(report.wake, 's')}"
+    yield f"timed: {report.networks_from}; segments take {report.fit['scale']:.3f} x the sum of their layers"
+    yield f"a call: {readable(report.fit['call'], 's')}; waking a worker: {readable(report.fit['wake'], 's')}"
     yield (
         f"a transfer: {readable(report.link_latency, 's')} and {readable(report.link_bandwidth, 'bytes/s')} "
         "(waking, a call, the copy, changes of layout)"
