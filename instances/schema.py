@@ -35,32 +35,32 @@ def instance_schema() -> dict[str, Any]:
     >>> schema["title"], schema["required"]
     ('dnnplan instance', ['format_version'])
     """
-    return _schema(Instance, "dnnplan instance", FORMAT_VERSION)
+    return record_schema(Instance, "dnnplan instance", FORMAT_VERSION)
 
 
 def plan_schema() -> dict[str, Any]:
     """JSON Schema of plan files."""
-    return _schema(Plan, "dnnplan plan", PLAN_VERSION)
+    return record_schema(Plan, "dnnplan plan", PLAN_VERSION)
 
 
 def result_schema() -> dict[str, Any]:
     """JSON Schema of what ``dnnplan solve --json`` prints."""
-    return _schema(Result, "dnnplan result", None)
+    return record_schema(Result, "dnnplan result", None)
 
 
 def events_schema() -> dict[str, Any]:
     """JSON Schema of files of change events, as ``dnnplan replan --event`` reads them."""
-    return _schema(Events, "dnnplan events", EVENTS_VERSION)
+    return record_schema(Events, "dnnplan events", EVENTS_VERSION)
 
 
 def pipe_request_schema() -> dict[str, Any]:
     """JSON Schema of a line that ``dnnplan pipe`` reads."""
-    return _schema(PipeRequest, "dnnplan pipe request", None)
+    return record_schema(PipeRequest, "dnnplan pipe request", None)
 
 
 def pipe_event_schema() -> dict[str, Any]:
     """JSON Schema of a line that ``dnnplan pipe`` writes."""
-    return _schema(PipeEvent, "dnnplan pipe event", None)
+    return record_schema(PipeEvent, "dnnplan pipe event", None)
 
 
 SCHEMAS = {
@@ -83,7 +83,8 @@ def published_path(kind: str) -> Path:
     return Path(__file__).parent / f"{kind}.schema.json"
 
 
-def _schema(record: type[msgspec.Struct], title: str, version: str | None) -> dict[str, Any]:
+def record_schema(record: type[msgspec.Struct], title: str, version: str | None) -> dict[str, Any]:
+    """JSON Schema of files that hold a record; `version` is that of their format, None: they state none."""
     (_, root), definitions = _generate(record)
     for definition in definitions.values():
         _document(definition)

@@ -130,11 +130,12 @@ def _objectives_text(able: tuple[str, ...], known: tuple[str, ...]) -> str:
 
 def schema(
     kind: Annotated[
-        Literal["events", "instance", "pipe-event", "pipe-request", "plan", "result"],
+        Literal["events", "instance", "manifest", "pipe-event", "pipe-request", "plan", "result"],
         typer.Argument(help="Which file, or line of `dnnplan pipe`."),
     ] = "instance",
 ) -> None:
     """Print the JSON Schema of a kind of file."""
+    from dnnplan.deploy.manifest_schema import manifest_schema_text
     from dnnplan.instances.schema import schema_text
 
-    typer.echo(schema_text(kind), nl=False)
+    typer.echo(manifest_schema_text() if kind == "manifest" else schema_text(kind), nl=False)
