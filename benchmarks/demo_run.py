@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.demo import WIDTH, command
-from benchmarks.two_cores import Planned, assumed_instance, calibrated, materialised, planned
+from benchmarks.two_cores import Planned, assumed_instance, calibrated, materialised, planned, undisturbed
 from dnnplan.deploy.calibrate.text import calibration_lines
 from dnnplan.deploy.run import Outcome, run_folder
 from dnnplan.deploy.run.text import run_lines, segments_table
@@ -58,7 +58,8 @@ def run(folder: Path, seconds: float, out: Console) -> int:
 
 
 def _run(plan: Planned, files: Mapping[str, Path]) -> Outcome:
-    return run_folder(plan.folder, plan.places, repeats=REPEATS, models=files)
+    with undisturbed():
+        return run_folder(plan.folder, plan.places, repeats=REPEATS, models=files)
 
 
 def _size(plan: Planned) -> str:

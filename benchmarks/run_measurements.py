@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Measured
-from benchmarks.two_cores import Planned, assumed_instance, calibrated, materialised, planned, written
+from benchmarks.two_cores import (
+    Planned,
+    assumed_instance,
+    calibrated,
+    materialised,
+    planned,
+    undisturbed,
+    written,
+)
 from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy.run import Executor, Seat
 from dnnplan.deploy.run.api import checked_pass
@@ -59,11 +67,13 @@ def overhead(what: str, folder: Path) -> Measured:
     )
     one = written(instance, plan, files, folder / "parts")
     seat = Seat(tuple(available_cores()[:1]))
-    with running(Planned(instance, plan, one.folder, {"core": seat})) as executor, pinned(seat.cores):
+    place = Planned(instance, plan, one.folder, {"core": seat})
+    with undisturbed() as first, running(place) as executor, pinned(seat.cores):
         alone = whole_runs(files, seat)
         medians, noise = in_turns({"whole": alone, "runner": lambda: wall(executor.run)}, "whole")
     value = 100 * (medians["runner"] / medians["whole"] - 1)
     note = f"{1e3 * medians['whole']:.3f} ms whole, {len(calls)} parts; A/A noise {100 * noise:.2f} %"
+    note += before_others(first)
     if parts:
         return Measured(value, "%", None, None, note)
     return Measured(value, "%", 100 * MOST_OVERHEAD, value <= 100 * MOST_OVERHEAD, note)
@@ -76,7 +86,7 @@ def prediction(pair: str, folder: Path) -> Measured:
     note = (
         f"predicted {1e3 * found['predicted']:.2f} ms, measured {1e3 * found['two']:.2f} ms (median of {2 * TURNS}), "
         f"{found['parts']:.0f} parts, {found['moves']:.0f} transfers, A/A noise {100 * found['noise']:.2f} %, "
-        f"outputs {'equal' if found['apart'] <= 1e-5 else 'DIFFER'}"
+        f"outputs {'equal' if found['apart'] <= 1e-5 else 'DIFFER'}{before_others(bool(found['ahead']))}"
     )
     return Measured(off, "%", 100 * OFF, off <= 100 * OFF and found["apart"] <= 1e-5, note)
 
@@ -86,7 +96,10 @@ def gain(pair: str, folder: Path) -> Measured:
     found = both(pair.split("+"), folder)
     real = 100 * (1 - found["two"] / found["one"])
     said = 100 * (1 - found["predicted"] / found["predicted one"])
-    note = f"gain {real:.1f} %, predicted {said:.1f} %; A/A noise {100 * found['noise']:.2f} %"
+    note = (
+        f"gain {real:.1f} %, predicted {said:.1f} %; A/A noise {100 * found['noise']:.2f} %"
+        f"{before_others(bool(found['ahead']))}"
+    )
     value = abs(real - said)
     if found["noise"] >= MOST_NOISE:
         return Measured(value, "points", POINTS, None, f"{note}: too much to judge")
@@ -98,7 +111,7 @@ def both(names: Sequence[str], folder: Path) -> dict[str, float]:
     files = materialised(names, folder / "models")
     first = planned(assumed_instance(files), files, folder / "first", seconds=SOLVING / 3)
     found, second = calibrated(first, files, folder / "second", seconds=SECONDS, solving=SOLVING)
-    with running(second) as executor:
+    with undisturbed() as ahead, running(second) as executor:
         apart = checked_pass(executor, executor.reference)
         kinds: dict[str, Callable[[], float]] = {
             f"one {seat.cores[0]}": on_seat(seat, whole_runs(files, seat)) for seat in second.places.values()
@@ -113,9 +126,15 @@ def both(names: Sequence[str], folder: Path) -> dict[str, float]:
         "one": min(value for kind, value in medians.items() if kind != "two"),
         "noise": noise,
         "apart": apart,
+        "ahead": float(ahead),
         "parts": float(len(manifest.segments)),
         "moves": float(len(manifest.transfers)),
     }
+
+
+def before_others(ahead: bool) -> str:
+    """What a note says about other processes."""
+    return "; ahead of other processes" if ahead else ""
 
 
 @contextmanager

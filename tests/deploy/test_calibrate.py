@@ -16,10 +16,11 @@ from dnnplan.costs import evaluate, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.profile.setting import available_cores
 from dnnplan.costs.profile.trace import KernelTimes
-from dnnplan.deploy.calibrate import api, calibrate
+from dnnplan.deploy.calibrate import calibrate
 from dnnplan.deploy.calibrate.attribution import attribute
 from dnnplan.deploy.calibrate.fit import Cuts, Fit, SegmentSample, busy_shares, fit, near, wake_times
-from dnnplan.deploy.calibrate.layers import layer_times, run_scale
+from dnnplan.deploy.calibrate.gather import _inner_bytes
+from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
 from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer
 from dnnplan.deploy.calibrate.replan import plan_shares, replan
@@ -109,7 +110,7 @@ def test_what_cannot_be_attributed_is_spread_by_time(tmp_path, monkeypatch):
     kernels = (kernel("a", 1.0), kernel("b", 3.0), kernel("?", 0.4), kernel("in", 0.5))
     timing = Timing(np.array([4.9]), kernels)
     network = Network("net", "net", b"", {}, {})
-    timings = {("net", "p"): Timings("net", "p", timing, timing, tmp_path)}
+    timings = {("net", "p"): Timings("net", "p", timing, timing, 5.0, tmp_path)}
     found = layers.layer_times([network], timings, {"net": ["L1", "L2", "L3"]})
     assert found.alone["net"] == {
         "L1": {"p": pytest.approx(1.1)},
@@ -119,8 +120,6 @@ def test_what_cannot_be_attributed_is_spread_by_time(tmp_path, monkeypatch):
 
 
 def test_layers_slow_down_with_the_share_of_busy_time():
-    from dnnplan.deploy.calibrate.layers import LayerTimes
-
     times = LayerTimes({"m": {"l": {"p": 1.0, "q": 2.0}}}, {"m": {"l": {"p": 1.5, "q": 1.9}}})
     # Faster while others work is noise.
     assert times.at({"p": 0.5, "q": 1.0}) == {"m": {"l": {"p": 1.25, "q": 2.0}}}
@@ -329,5 +328,5 @@ def test_an_error_on_one_device_ends_the_others(tmp_path, monkeypatch):
 def test_border_bytes_count_what_crosses_inside_the_network(tmp_path):
     opened = open_folder(write_folder(tmp_path / "parts"))
     sizes = {f"net/0/{name}": 10**at for at, name in enumerate("xrlmy")}
-    assert api._inner_bytes(opened, ["net/0/x", "net/0/r", "net/0/l"], sizes) == 10 + 100
-    assert api._inner_bytes(opened, ["net/0/m", "net/0/y"], sizes) == 1000
+    assert _inner_bytes(opened, ["net/0/x", "net/0/r", "net/0/l"], sizes) == 10 + 100
+    assert _inner_bytes(opened, ["net/0/m", "net/0/y"], sizes) == 1000

@@ -50,12 +50,21 @@ class Timing:
 
 @dataclass(frozen=True)
 class Timings:
-    """A network on a device, with the other devices idle (`alone`) and busy (`together`)."""
+    """A network on a device, with the other devices idle (`alone`) and busy (`together`).
+
+    Attributes
+    ----------
+    in_turn
+        Seconds of a run after one of another network, with the other devices idle: caches hold other numbers then.
+    optimised
+        The graph as the runtime optimised it.
+    """
 
     network: str
     device: str
     alone: Timing
     together: Timing
+    in_turn: float
     optimised: Path
 
 
@@ -82,7 +91,7 @@ def time_networks(
         device: [_Trial(network, device, seat, folder, (i, j)) for j, network in enumerate(networks)]
         for i, (device, seat) in enumerate(places.items())
     }
-    one_round = sum(2 * trial.estimate for own in trials.values() for trial in own)
+    one_round = sum(3 * trial.estimate for own in trials.values() for trial in own)
     one_round += max(sum(2 * trial.estimate for trial in own) for own in trials.values())
     most_kernels = max(trial.kernels for own in trials.values() for trial in own)
     runs = int(np.clip(seconds / ROUNDS / one_round, LEAST, MOST))
@@ -92,6 +101,8 @@ def time_networks(
             with pinned(own[0].seat.cores[:1]):
                 for trial in own:
                     trial.block(runs, together=False)
+                for trial in own * (runs + 1):
+                    trial.run(profiled=False, condition="in turn")
         _Together(list(trials.values()), runs).run()
     return {(t.network.name, t.device): t.timings() for own in trials.values() for t in own}
 
@@ -156,11 +167,12 @@ class _Trial:
     def timings(self) -> Timings:
         trace = Path(self.traced.end_profiling())
         whole, traced = self.runs[False], self.runs[True]
+        in_turn = float(np.median(np.array(whole.seconds)[whole.mask("in turn")]))
         found = []
         for condition in ("alone", "together"):
             kernels = tuple(read_trace(trace, traced.mask(condition)))
             found.append(Timing(np.array(whole.seconds)[whole.mask(condition)], kernels))
-        return Timings(self.network.name, self.device, found[0], found[1], self.optimised)
+        return Timings(self.network.name, self.device, found[0], found[1], in_turn, self.optimised)
 
 
 def parse_nodes(path: Path) -> list[str]:
