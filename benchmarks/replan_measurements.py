@@ -111,9 +111,9 @@ def deadline(family: str) -> Measured:
     first = float(np.median([phase["check"] for phase in phases]))
     late = sum(t > 1e3 * DEADLINE for t in times)
     note = (
-        f"{len(times)} events: p50 {p50:.1f}, p99 {p99:.1f}, most {most:.1f} ms, {late} late; repaired and checked after "
-        f"{first:.1f} ms; {wrong} invalid or worse; repaired {np.exp(np.mean(np.log(gains))):.2f} times as long as new, "
-        f"gap to the bound {100 * np.mean(gaps):.0f} %"
+        f"{len(times)} events: p50 {p50:.1f}, p99 {p99:.1f}, most {most:.1f} ms, {late} late; repaired and checked "
+        f"after {first:.1f} ms; {wrong} invalid or worse; repaired {np.exp(np.mean(np.log(gains))):.2f} times as long "
+        f"as new, gap to the bound {100 * np.mean(gaps):.0f} %"
     )
     return Measured(float(p99), "ms", 1e3 * DEADLINE, bool(p99 <= 1e3 * DEADLINE and not wrong), note)
 
@@ -128,7 +128,8 @@ def long(family: str) -> Measured:
         for _ in range(4):
             event = random_event(instance, rng)
             short, rest = (
-                Replanner(instance, plan, seed=seed).replan(event, deadline=seconds) for seconds in (DEADLINE, LONG)
+                Replanner(instance, plan, seed=seed).replan(event, deadline=seconds)
+                for seconds in (DEADLINE, LONG)
             )
             assert short.replan.new is not None
             assert rest.replan.new is not None
@@ -136,14 +137,14 @@ def long(family: str) -> Measured:
             ratios.append(short.replan.new.value / rest.replan.new.value)
             repaired.append(short.replan.repaired.value / rest.replan.new.value)
     note = (
-        f"{len(ratios)} events: after 50 ms {np.mean(ratios):.3f}, at most {max(ratios):.3f} times what {LONG:g} s give; "
-        f"repaired {np.mean(repaired):.2f} times"
+        f"{len(ratios)} events: after 50 ms {np.mean(ratios):.3f}, at most {max(ratios):.3f} times what {LONG:g} s "
+        f"give; repaired {np.mean(repaired):.2f} times"
     )
     return Measured(float(np.mean(ratios)), "of long", NEAR, bool(np.mean(ratios) <= NEAR), note)
 
 
 def scale(size: str) -> Measured:
-    """99th percentile of the time to a checked plan of larger networks, ms, with a deadline of 1 ms for each 4 layers."""
+    """99th percentile of the time to a checked plan of a larger network, ms; the deadline is 1 ms for 4 layers."""
     layers, devices = (int(part) for part in size.split("x"))
     warm_up()
     limit = layers / 4000

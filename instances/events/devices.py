@@ -125,8 +125,10 @@ def _rule(layer: Layer, names: set[str], device: str, model: str) -> Layer:
             f"layer {show(layer.name)} of model {show(model)} may only run on device {show(device)}, which is lost"
         )
     forbid = tuple(name for name in rule.forbid if name not in names)
-    kept = None if allow is None and not forbid and rule.fix is None else DeviceRule(
-        allow=allow, forbid=forbid, fix=rule.fix
+    kept = (
+        None
+        if allow is None and not forbid and rule.fix is None
+        else DeviceRule(allow=allow, forbid=forbid, fix=rule.fix)
     )
     return replace(layer, devices=kept)
 
@@ -156,9 +158,7 @@ def _scaled(table: Table, names: set[str], factor: float) -> Table:
     """The table with the entries of some devices times a factor."""
     return {
         model: {
-            layer: {
-                name: value * factor if name in names else value for name, value in row.items()
-            }
+            layer: {name: value * factor if name in names else value for name, value in row.items()}
             for layer, row in layers.items()
         }
         for model, layers in table.items()

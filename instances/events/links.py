@@ -64,9 +64,7 @@ def lose_link(instance: Instance, event: LinkLost) -> Instance:
     platform = platform_of(instance)
     _named(platform, event.link)
     gone = {index for index, link in enumerate(platform.links) if link.name == event.link}
-    pairs = dict.fromkeys(
-        (pair for pair, index in _routes(instance, platform).items() if index in gone), 0.0
-    )
+    pairs = dict.fromkeys((pair for pair, index in _routes(instance, platform).items() if index in gone), 0.0)
     after = _with_transfers(instance, pairs, lambda seconds, factor: None)
     links = tuple(link for link in platform.links if link.name != event.link)
     return replace(after, platform=replace(platform, links=links))
@@ -110,9 +108,7 @@ def _routes(instance: Instance, platform: Platform) -> dict[tuple[str, str], int
         for b, (to_names, to_memory) in ends.items():
             here, there = [from_memory] if from_memory else [], [to_memory] if to_memory else []
             tried = ((from_names, to_names), (here, to_names), (from_names, there), (here, there))
-            index = next(
-                (links[s, t] for ss, ts in tried for s in ss for t in ts if (s, t) in links), None
-            )
+            index = next((links[s, t] for ss, ts in tried for s in ss for t in ts if (s, t) in links), None)
             if index is not None and a != b:
                 found[a, b] = index
     return found

@@ -74,9 +74,7 @@ def _check_version(tree: dict[str, Any], source: str | None) -> None:
     major = EVENTS_VERSION.split(".", maxsplit=1)[0]
     if not isinstance(version, str) or re.fullmatch(rf"{major}\.[0-9]{{1,6}}", version) is None:
         expected = f'expected "{EVENTS_VERSION}" or another version {major}.x'
-        raise FormatError(
-            problems=[Problem("format_version", f"{show(version)}, {expected}")], source=source
-        )
+        raise FormatError(problems=[Problem("format_version", f"{show(version)}, {expected}")], source=source)
     unknown = sorted(set(tree) - {"format_version", "events"})
     if unknown:
         raise InputError(problems=[Problem(str(key), "unknown key") for key in unknown[:10]], source=source)
@@ -133,9 +131,7 @@ def _from_file(event: ModelAdded, file: str) -> list[Event]:
         tasks = (replace(event.task, model=found.models[0].name),)
     models = {model.name: model for model in found.models}
     return [
-        ModelAdded(
-            model=models[task.model], task=task, costs=event.costs or _tables(found, task.model)
-        )
+        ModelAdded(model=models[task.model], task=task, costs=event.costs or _tables(found, task.model))
         for task in tasks
     ]
 

@@ -167,8 +167,8 @@ def _workload(workload: Workload, task: str) -> Workload | None:
 def change_batch(instance: Instance, event: BatchChanged) -> Instance:
     """The instance with another batch of a task.
 
-    Tables hold the figures of a whole job, so entries of its network are times new over old batch: linear, which is ours
-    where nothing else is known. Sizes of tensors and the analytic times follow the batch by themselves.
+    Tables hold the figures of a whole job, so entries of its network are times new over old batch: linear, which is
+    ours where nothing else is known. Sizes of tensors and the analytic times follow the batch by themselves.
     """
     tasks = instance.effective_tasks()
     task = next((one for one in tasks if one.name == event.task), None)

@@ -43,9 +43,7 @@ def _as_it_was(view: MappingProblem, old: Before, kept: Kept) -> Decisions:
     rows: list[list[int]] = [[] for _ in range(view.m)]
     if old.single and view.layers == old.evaluation.problem.layers:
         device_of = {name: d for d, name in enumerate(view.devices)}
-        for name, row in zip(
-            old.evaluation.problem.devices, old.evaluation.decisions.order, strict=True
-        ):
+        for name, row in zip(old.evaluation.problem.devices, old.evaluation.decisions.order, strict=True):
             if name in device_of:  # a device that is lost had nothing to do
                 rows[device_of[name]] = list(row)
     else:

@@ -62,7 +62,9 @@ def test_json_is_the_result_and_the_new_plan_can_be_used(run, plan, tmp_path):
     (tmp_path / "printed.json").write_text(done.stdout)
     for name in ("new.json", "printed.json"):
         assert run("check", name).stdout == "valid\n"
-        again = replan(run, name, "--event", '{"kind": "device_throttled", "device": "npu", "speed": 1}', "--json")
+        again = replan(
+            run, name, "--event", '{"kind": "device_throttled", "device": "npu", "speed": 1}', "--json"
+        )
         assert json.loads(again.stdout)["replan"]["old"] == pytest.approx(0.02)
         assert json.loads(again.stdout)["objective"]["value"] <= 0.0131
     assert run("replan", plan, "--event", THROTTLED, "--output", "new.json").exit_code == 2
@@ -83,7 +85,9 @@ def test_a_model_is_added_from_a_file_and_removed_again(run, plan, tmp_path):
     assert done.exit_code == 0, done.stderr
     tree = json.loads(done.stdout)
     assert {key.split("/")[0] for key in tree["plan"]["placement"]} == {"hand", "second"}
-    assert {step["source"] for step in tree["replan"]["moved"] if step["layer"].startswith("second/")} == {None}
+    assert {step["source"] for step in tree["replan"]["moved"] if step["layer"].startswith("second/")} == {
+        None
+    }
     done = replan(run, "two.json", "--event", '{"kind": "model_removed", "task": "hand"}', "--json")
     assert {key.split("/")[0] for key in json.loads(done.stdout)["plan"]["placement"]} == {"second"}
 
@@ -139,7 +143,9 @@ def test_what_cannot_run_any_more_is_infeasible(run, plan, event, message):
 
 
 def test_plans_of_other_problems_are_refused(run, tmp_path):
-    (tmp_path / "order.json").write_text('{"format_version": "1.0", "problem": "ordering", "task_order": ["a"]}')
+    (tmp_path / "order.json").write_text(
+        '{"format_version": "1.0", "problem": "ordering", "task_order": ["a"]}'
+    )
     done = replan(run, "order.json", "--event", THROTTLED, "--instance", "tiny/hand")
     assert done.exit_code == 2
     assert "ordering" in done.stderr

@@ -134,12 +134,15 @@ def test_every_execution_keeps_the_promises() -> None:
         plan = a_plan(instance)
         if plan is not None:
             ends.append(promises(instance, plan, DeviceLost(device="d0")))
-            ends.append(promises(instance, plan, LinkChanged(link=instance.platform.links[0].name, factor=0.3)))
+            ends.append(
+                promises(instance, plan, LinkChanged(link=instance.platform.links[0].name, factor=0.3))
+            )
     assert ends.count("planned") > 40
 
 
 @pytest.mark.parametrize(
-    "objective", ["energy", "edp", "max_load", "latency>energy", "latency=1,energy=0.2", "weighted_completion"]
+    "objective",
+    ["energy", "edp", "max_load", "latency>energy", "latency=1,energy=0.2", "weighted_completion"],
 )
 def test_objectives_keep_the_promises(objective: str) -> None:
     instance = replace(multi_model((6, 7), devices=3, seed=3, host=True), objective=objective)
@@ -150,7 +153,9 @@ def test_objectives_keep_the_promises(objective: str) -> None:
 
 def test_larger_networks_keep_the_promises_and_gain() -> None:
     gains = []
-    for seed, instance in enumerate((generate("layered", 120, seed=5), multi_model((40, 40), seed=6, colocate=4))):
+    for seed, instance in enumerate(
+        (generate("layered", 120, seed=5), multi_model((40, 40), seed=6, colocate=4))
+    ):
         replanner = Replanner(instance, a_plan(instance))
         for event in events_for(instance, np.random.default_rng(seed)):
             done = replanner.replan(event, deadline=0.06)
@@ -209,7 +214,11 @@ def best_of_all(instance: Instance, old: Plan, weight: float) -> float:
 def test_small_ones_are_the_best_of_all(weights: int, weight: float) -> None:
     instance = small_chain(weights)
     plan = a_plan(instance)
-    for event in (DeviceLost(device="x"), DeviceThrottled(device="y", speed=0.25), LinkChanged(link="xy", factor=4)):
+    for event in (
+        DeviceLost(device="x"),
+        DeviceThrottled(device="y", speed=0.25),
+        LinkChanged(link="xy", factor=4),
+    ):
         done = replan(instance, plan, event, deadline=0.12, migration=weight)
         # All links are alike but one, and weights of a lost device come over the fastest link: 1e6 bytes/s or 4e6.
         if isinstance(event, LinkChanged):
@@ -416,7 +425,11 @@ def test_a_chain_of_events_goes_on_from_what_was_accepted() -> None:
     instance = generate("layered", 30, devices=3, seed=7)
     plan = a_plan(instance)
     replanner = Replanner(instance, plan)
-    for event in (DeviceThrottled(device="d0", speed=0.3), DeviceLost(device="d1"), BatchChanged(task="net", batch=2)):
+    for event in (
+        DeviceThrottled(device="d0", speed=0.3),
+        DeviceLost(device="d1"),
+        BatchChanged(task="net", batch=2),
+    ):
         done = replanner.replan(event, deadline=0.05)
         assert done.result.plan.instance == done.instance.hash()
         replanner.accept(done)
@@ -425,7 +438,9 @@ def test_a_chain_of_events_goes_on_from_what_was_accepted() -> None:
     assert back.result.valid
     assert back.instance == instance
     assert {d.name for d in back.instance.platform.devices} == {"d0", "d1", "d2"}
-    assert objective_value((("latency", 1.0),), back.result.cost) <= back.replan.repaired.objective * (1 + 1e-9)
+    assert objective_value((("latency", 1.0),), back.result.cost) <= back.replan.repaired.objective * (
+        1 + 1e-9
+    )
 
 
 @pytest.mark.parametrize(
