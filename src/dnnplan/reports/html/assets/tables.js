@@ -1,0 +1,131 @@
+// Tables: sorting by column, search, pages, and the filter of the chosen view.
+const tables = (() => {
+  "use strict";
+  const PAGE = 25;
+  const all = [];
+
+  function make(name, attributes, ...children) {
+    const element = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value === true) element.setAttribute(key, "");
+      else if (value !== false && value !== null) element.setAttribute(key, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  function setUp(box) {
+    const body = box.querySelector("tbody");
+    const heads = [...box.querySelectorAll("thead th")];
+    const rows = [...body.rows].map((element, index) => ({ element, index }));
+    const state = { box, rows, order: rows, group: "", text: "", page: 0, size: box.classList.contains("long") ? PAGE : Infinity };
+    heads.forEach((head, column) => sortable(state, head, heads, column));
+    if (box.classList.contains("long") && rows.length > 8) tools(state);
+    all.push(state);
+    show(state);
+  }
+
+  function sortable(state, head, heads, column) {
+    const button = make("button", { type: "button" });
+    button.append(...head.childNodes);
+    head.append(button);
+    head.setAttribute("aria-sort", "none");
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const number = head.classList.contains("number");
+      const key = (row) => {
+        const cell = row.element.cells[column];
+        if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+        return number ? NaN : cell.textContent;
+      };
+      const keyed = state.rows.map((row) => [key(row), row]);
+      const sign = down ? -1 : 1;
+      keyed.sort(([a, first], [b, second]) => {
+        // What has no number stands last in both directions.
+        const none = Number(a !== a) - Number(b !== b);
+        if (none) return none;
+        const found = typeof a === "string" || typeof b === "string"
+          ? String(a).localeCompare(String(b), undefined, { numeric: true })
+          : a === b || a !== a ? 0 : a - b;
+        return sign * found || first.index - second.index;
+      });
+      state.order = keyed.map(([, row]) => row);
+      state.page = 0;
+      state.box.querySelector("tbody").append(...state.order.map((row) => row.element));
+      show(state);
+    });
+  }
+
+  function tools(state) {
+    const title = state.box.dataset.title;
+    const search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search in ${title}` });
+    const count = make("span", { role: "status" });
+    const back = make("button", { type: "button", "aria-label": "Previous page" }, "‹ Back");
+    const next = make("button", { type: "button", "aria-label": "Next page" }, "Next ›");
+    const every = make("button", { type: "button", "aria-pressed": "false" }, "Show all");
+    search.addEventListener("input", () => { state.text = search.value.toLocaleLowerCase(); state.page = 0; show(state); });
+    back.addEventListener("click", () => { state.page -= 1; show(state); });
+    next.addEventListener("click", () => { state.page += 1; show(state); });
+    every.addEventListener("click", () => {
+      state.size = state.size === PAGE ? Infinity : PAGE;
+      state.page = 0;
+      every.setAttribute("aria-pressed", String(state.size !== PAGE));
+      every.textContent = state.size === PAGE ? "Show all" : "Show pages";
+      show(state);
+    });
+    state.box.querySelector(".scroll").before(make("div", { class: "tools" }, search));
+    state.box.querySelector(".scroll").after(make("div", { class: "pages" }, count, back, next, every));
+    Object.assign(state, { count, back, next });
+  }
+
+  function show(state) {
+    const words = state.text.split(/\s+/).filter(Boolean);
+    const fits = (row) => {
+      if (state.group && row.element.dataset.group !== state.group) return false;
+      if (!words.length) return true;
+      if (row.text === undefined) row.text = row.element.textContent.toLocaleLowerCase();
+      return words.every((word) => row.text.includes(word));
+    };
+    const kept = state.order.filter(fits);
+    const from = state.size === Infinity ? 0 : state.page * state.size;
+    const until = Math.min(from + state.size, kept.length);
+    const seen = new Set(kept.slice(from, until));
+    for (const row of state.rows) if (row.element.hidden === seen.has(row)) row.element.hidden = !seen.has(row);
+    if (!state.count) return;
+    const part = kept.length ? `${from + 1} to ${until} of ${kept.length}` : "Nothing found";
+    state.count.textContent = kept.length < state.rows.length && kept.length ? `${part} (${state.rows.length} in all)` : part;
+    state.back.disabled = from === 0;
+    state.next.disabled = until >= kept.length;
+  }
+
+  // A table from the numbers of a chart.
+  function fromNumbers(numbers) {
+    const head = make("tr", {});
+    numbers.columns.forEach(([title, number]) => head.append(make("th", { scope: "col", class: number ? "number" : null }, title)));
+    const body = make("tbody", {});
+    for (const cells of numbers.rows) {
+      const row = make("tr", {});
+      cells.forEach((cell, k) => {
+        const [text, sort] = Array.isArray(cell) ? cell : [cell, null];
+        row.append(make("td", { class: numbers.columns[k][1] ? "number" : null, "data-v": sort }, text));
+      });
+      body.append(row);
+    }
+    const table = make("table", {}, make("caption", { class: "unseen" }, numbers.title), make("thead", {}, head), body);
+    const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": numbers.title }, table);
+    const box = make("div", { class: "long", "data-title": numbers.title }, scroll);
+    setUp(box);
+    return box;
+  }
+
+  return {
+    start: () => document.querySelectorAll(".table").forEach(setUp),
+    fromNumbers,
+    make,
+    filter: (group) => all.filter((state) => state.box.closest("[data-shared]")).forEach((state) => { state.group = group; state.page = 0; show(state); }),
+    showAll: () => all.forEach((state) => { state.rows.forEach((row) => { row.element.hidden = Boolean(state.group) && row.element.dataset.group !== state.group; }); }),
+    restore: () => all.forEach(show),
+  };
+})();
