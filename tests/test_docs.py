@@ -245,7 +245,7 @@ def test_commands_of_shell_blocks_run(path: Path, tmp_path: Path, monkeypatch: p
     for file, network in NETWORKS.items():
         shutil.copy(light_network_paths()[network], tmp_path / file)
     for words in runnable(path):
-        limit = ["--time-limit", "1"] if words[0] in ("solve", "compare", "rates") else []
+        limit = ["--time-limit", "1"] if words[0] in ("solve", "plan", "compare", "rates") else []
         done = CliRunner().invoke(app, [*words, *limit])
         assert done.exit_code == 0, f"dnnplan {shlex.join(words)}: {done.output}"
 

@@ -19,7 +19,7 @@ from dnnplan.cli.plans import carrying, result_tree
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
-    from dnnplan.instances import Instance, Plan
+    from dnnplan.instances import Instance, Plan, Result
     from dnnplan.solvers.whole.planning import Planned
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -95,8 +95,7 @@ def plan(
         from msgspec.structs import replace
 
         result = replace(result, plan=carrying(result.plan, instance, files))
-        assert result.plan is not None
-        written = _write(instance, result.plan, files, (output, picture, retraining), force=force)
+        written = _write(instance, result, (output, picture, retraining), force=force)
     if json:
         print_json(result_tree(result) | {"method": method} | _beside(planned) | written)
     else:
@@ -126,8 +125,7 @@ def _search(instance: Instance, method: Any, objective: str | None, settings: di
 
 def _write(
     instance: Instance,
-    plan: Plan,
-    files: list[str],
+    result: Result,
     targets: tuple[Path | None, Path | None, Path | None],
     *,
     force: bool,
@@ -135,7 +133,8 @@ def _write(
     """Write plan, picture and what has to be trained again, as far as asked to; members of the JSON."""
     import msgspec
 
-    output, picture, retraining = targets
+    plan, (output, picture, retraining) = result.plan, targets
+    assert plan is not None
     if output is not None:
         from dnnplan.instances.files import write_plan
 
@@ -143,7 +142,7 @@ def _write(
     if picture is not None:
         from dnnplan.reports.whole_figure import write_whole_plan
 
-        write_whole_plan(instance, plan, picture, overwrite=force)
+        write_whole_plan(instance, plan, picture, result, overwrite=force)
         note(f"picture: {picture}")
     if retraining is None:
         return {}

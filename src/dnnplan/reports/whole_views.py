@@ -110,7 +110,7 @@ def networks_of(
     problem: WholeProblem, users: list[tuple[int, ...]]
 ) -> tuple[dict[tuple[int, ...], int], tuple[str, ...]]:
     """A number for each group of tasks that layers run for, single tasks first, and their names."""
-    numbers = {(t,): t for t in range(problem.n)}
+    numbers: dict[tuple[int, ...], int] = {(t,): t for t in range(problem.n)}
     names = list(problem.tasks)
     for tasks in sorted(set(users), key=lambda group: (-len(group), group)):
         if len(tasks) > 1:

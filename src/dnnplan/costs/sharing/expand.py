@@ -304,8 +304,8 @@ def _of_layers(instance: Instance, graph: TaskGraph, tasks: Sequence[Task]) -> I
                 layers[name] = replace(layer, name=name)
                 for given, table in tables:
                     _copy_row(given.get(model.name, {}), layer.name, table, name)
-        for group in model.colocate:
-            together[tuple(dict.fromkeys(label(t, name) for name in group))] = None
+        for beside in model.colocate:
+            together[tuple(dict.fromkeys(label(t, name) for name in beside))] = None
         made: dict[str | None, int] = {}
         for tensor in model.tensors:
             number = made[tensor.source] = made.get(tensor.source, -1) + 1
