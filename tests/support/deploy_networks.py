@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
 
 from dnnplan.costs import encode, mapping_problem
 from dnnplan.costs.mapping import topological_order
-from dnnplan.instances import Device, Instance, Link, Plan, Platform
+from dnnplan.costs.sharing.expand import expand
+from dnnplan.instances import Device, Instance, Link, Plan, Platform, Sharing, Task
 from dnnplan.instances.formats.onnx import read_onnx
 
 FLOAT = TensorProto.FLOAT
@@ -276,3 +278,36 @@ def saved(model: Any, folder: Path, name: str) -> Path:
     path = folder / f"{name}.onnx"
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def branch(head: int, *, trunk: int = 0, image: str = "image", size: int = 16) -> Any:
+    """A trunk of four layers, whose weights follow from `trunk`, and a head of its own."""
+    b = Builder(trunk)
+    x = b.node("Relu", b.conv(b.input(image, (1, 3, size, size)), 3, 8, stride=2))
+    x = b.node("Add", x, b.node("Relu", b.conv(x, 8, 8)))
+    x = b.node("Relu", b.conv(x, 8, 8, stride=2))
+    b.random = np.random.default_rng(100 + head)
+    x = b.node("Flatten", b.node("GlobalAveragePool", x))
+    return b.model([(b.linear(x, 8, 4 + head), (1, 4 + head))])
+
+
+def sharing_tasks(paths: Sequence[Path], devices: int = 2) -> Instance:
+    """One task a network of `branch`, cut into stem, two blocks and head, that could share all but their heads."""
+    instance = instance_of(paths, devices)
+    tasks = []
+    for model in instance.models:
+        names = [layer.name for layer in model.layers]
+        blocks = (tuple(names[:1]), tuple(names[1:3]), tuple(names[3:4]), tuple(names[4:]))
+        tasks.append(Task(name=f"t-{model.name}", model=model.name, blocks=blocks))
+    affinity = tuple(tuple(1.0 if a is b else 0.5 for b in tasks) for a in tasks)
+    sharing = Sharing(branch_points=("early", "late"), affinity=(affinity, affinity))
+    return replace(instance, tasks=tuple(tasks), sharing=sharing)
+
+
+def joint_plan(
+    instance: Instance, groups: Sequence[Sequence[Sequence[str]]], seed: int, stay: float = 0.5
+) -> Plan:
+    """A random plan of the network that a task graph gives."""
+    partitions = tuple(tuple(tuple(group) for group in level) for level in groups)
+    plan = random_plan(expand(instance, partitions), seed, stay)
+    return replace(plan, problem="joint", groups=partitions, instance=instance.hash())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from dnnplan.deploy.identical import Difference, differences
 from dnnplan.deploy.network import read_network
@@ -124,7 +123,7 @@ def _block(
     differ: list[dict[str, Any]] = []
     if compared is not None:
         members = [(task, layer) for task, own in layers.items() for layer in own]
-        differ = [msgspec.to_builtins(compared[member]) for member in members if member in compared]
+        differ = [_told(compared[member]) for member in members if member in compared]
     alone = len(group) == 1
     return {
         "block": number,
@@ -133,3 +132,7 @@ def _block(
         "identical": True if alone else (None if compared is None else not differ),
         "differs": differ,
     }
+
+
+def _told(difference: Difference) -> dict[str, Any]:
+    return {**asdict(difference), "weights": [list(pair) for pair in difference.weights]}
