@@ -108,9 +108,9 @@ def _routes(instance: Instance, platform: Platform) -> dict[tuple[str, str], int
         for b, (to_names, to_memory) in ends.items():
             here, there = [from_memory] if from_memory else [], [to_memory] if to_memory else []
             tried = ((from_names, to_names), (here, to_names), (from_names, there), (here, there))
-            index = next((links[s, t] for ss, ts in tried for s in ss for t in ts if (s, t) in links), None)
-            if index is not None and a != b:
-                found[a, b] = index
+            joined = next((links[s, t] for ss, ts in tried for s in ss for t in ts if (s, t) in links), None)
+            if joined is not None and a != b:
+                found[a, b] = joined
     return found
 
 

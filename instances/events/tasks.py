@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -195,8 +195,8 @@ def change_batch(instance: Instance, event: BatchChanged) -> Instance:
     return replace(instance, tasks=changed, costs=costs)
 
 
-def scaled(node: V, factor: float) -> V:
+def scaled(node: Any, factor: float) -> Any:
     """A table with every number in it times a factor."""
     if isinstance(node, dict):
-        return {key: scaled(child, factor) for key, child in node.items()}  # type: ignore[return-value]
-    return node * factor  # type: ignore[operator,no-any-return]
+        return {key: scaled(child, factor) for key, child in node.items()}
+    return node * factor

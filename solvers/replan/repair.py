@@ -27,10 +27,10 @@ def repairs(
     any order.
     """
     if kept.whole and view.n == len(old.device):
-        stays = _as_it_was(view, old, kept)
+        same = _as_it_was(view, old, kept)
         given = old.evaluation.decisions
-        timed = replace(stays, transfer_order=given.transfer_order, not_before=given.not_before)
-        yield "kept", [timed, stays] if given.transfer_order or given.not_before else [stays]
+        timed = replace(same, transfer_order=given.transfer_order, not_before=given.not_before)
+        yield "kept", [timed, same] if given.transfer_order or given.not_before else [same]
     for word, stays in (("repaired", kept.place >= 0), ("moved", np.zeros(view.n, dtype=bool))):
         found = _around(view, kept, stays, bias)
         if found is not None:

@@ -88,9 +88,10 @@ class Run:
         search.infeasible = reason_for_infeasibility(view) or (broken_limit(view) if view.limits else None)
         if search.infeasible is None:
             self.kept = kept_on(view, self.names)
-            self._repair()
-            self._bound()
-            self._improve()
+            with np.errstate(invalid="ignore"):  # what goes over a lost route takes for ever
+                self._repair()
+                self._bound()
+                self._improve()
         self._conclude()
 
     def _repair(self) -> None:
@@ -98,8 +99,7 @@ class Run:
         search = self.search
         for word, plans in repairs(self.view, self.names, self.kept, self._bias()):
             for decisions in plans:
-                with np.errstate(invalid="ignore"):  # a route that is lost takes for ever
-                    search.propose(decisions)
+                search.propose(decisions)
             if search.best is not None:
                 self.word = word
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 
@@ -42,7 +43,7 @@ from dnnplan.instances.events import (
     ModelRemoved,
     apply,
 )
-from dnnplan.instances.generators import generate, multi_model
+from dnnplan.instances.generators import generate, multi_model, whole_instance
 from dnnplan.instances.generators.small import all_executions, random_small
 from dnnplan.instances.sections import Costs
 from dnnplan.solvers import solve
@@ -409,6 +410,22 @@ def test_stop_ends_the_search_with_the_plan_so_far() -> None:
     assert done.result.stop_reason == "interrupted"
 
 
+def test_collection_waits_for_short_plans_only_and_comes_back() -> None:
+    instance = generate("chain", 8, devices=2, seed=1)
+    seen: list[bool] = []
+
+    def watch() -> bool:
+        seen.append(gc.isenabled())
+        return True
+
+    plan = a_plan(instance)
+    for seconds in (0.8, 5.0):
+        replan(instance, plan, DeviceThrottled(device="d0", speed=0.5), deadline=seconds, stop=watch)
+        assert gc.isenabled()
+    assert False in seen
+    assert seen[-1] is True
+
+
 def test_phases_are_in_order() -> None:
     instance = generate("layered", 30, devices=3, seed=1)
     done = replan(instance, a_plan(instance), DeviceLost(device="d1"), deadline=0.05)
@@ -441,6 +458,55 @@ def test_a_chain_of_events_goes_on_from_what_was_accepted() -> None:
     assert objective_value((("latency", 1.0),), back.result.cost) <= back.replan.repaired.objective * (
         1 + 1e-9
     )
+
+
+# --- joint plans ---
+
+
+@pytest.fixture(scope="module")
+def joint() -> tuple[Instance, Plan]:
+    """Four tasks that share blocks on three devices, and a plan of it all."""
+    instance = whole_instance(seed=1)
+    plan = solve(instance, "sequential", problem="joint", time_limit=20, workers=1).plan
+    assert plan is not None
+    assert any(len(group) > 1 for group in plan.groups[-1])
+    return instance, plan
+
+
+def test_joint_plans_keep_their_groups_and_their_promises(joint: tuple[Instance, Plan]) -> None:
+    instance, plan = joint
+    devices = [device.name for device in instance.platform.devices]
+    for event in (DeviceLost(device=devices[1]), DeviceThrottled(device=devices[0], speed=0.3)):
+        done = replan(instance, plan, event, deadline=0.06)
+        new = done.result.plan
+        assert (new.problem, new.groups, new.instance) == ("joint", plan.groups, done.instance.hash())
+        assert sorted(new.task_order) == sorted(plan.task_order)
+        assert check(done.instance, new, measures=done.result.measures) == ()
+        assert done.replan.new.value <= done.replan.repaired.value
+        assert done.result.measures["latency"] == pytest.approx(done.replan.new.objective)
+
+
+def test_a_task_that_goes_leaves_shared_layers_where_they_are(joint: tuple[Instance, Plan]) -> None:
+    instance, plan = joint
+    # Layers of shared blocks are called after the first task of their group.
+    for task in (group[0] for group in plan.groups[0]):
+        done = replan(instance, plan, ModelRemoved(task=task), deadline=1e-6)
+        assert done.replan.repair == "repaired"
+        assert done.replan.moved == ()
+        assert done.replan.new.migration_bytes == 0
+        assert task not in {name for level in done.result.plan.groups for group in level for name in group}
+        assert done.result.valid
+
+
+def test_what_the_groups_do_not_allow_is_refused(joint: tuple[Instance, Plan]) -> None:
+    instance, plan = joint
+    task = instance.effective_tasks()[0]
+    with pytest.raises(UnsupportedError, match="batches of their own"):
+        replan(instance, plan, BatchChanged(task=task.name, batch=2))
+    with pytest.raises(UnsupportedError, match="shares with the others"):
+        replan(instance, plan, ModelAdded(task=replace(task, name="new")))
+    with pytest.raises(UnsupportedError, match="without placement"):
+        replan(instance, replace(plan, placement={}), DeviceLost(device="d0"))
 
 
 @pytest.mark.parametrize(

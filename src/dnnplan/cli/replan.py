@@ -72,10 +72,10 @@ def replan(
     events = _events(event, after)
     reading: dict[str, Any] = {"format": format, "select": select, **opt.parse_options(option)}
     old, whole = plan_and_instance(plan, instance, platform, dims=opt.parse_dims(dim), options=reading)
-    files = [e.file for e in events if getattr(e, "file", None) is not None]
-    from dnnplan.instances.events import with_files
+    from dnnplan.instances.events import ModelAdded, with_files
     from dnnplan.solvers.replan import replan as run
 
+    files = [one.file for one in events if isinstance(one, ModelAdded) and one.file is not None]
     events = with_files(events)
     now = None if after is None else _read_instance(after)
     _prepare(compile_first=warm_up)
