@@ -24,6 +24,7 @@ from dnnplan.cli import (
     profile,
     rates,
     replan,
+    report,
     run,
     show,
     simulate,
@@ -87,6 +88,7 @@ app.command("replan", rich_help_panel="Plans")(replan.replan)
 app.command("check", rich_help_panel="Plans")(check.check)
 app.command("explain", rich_help_panel="Plans")(check.explain)
 app.command("show", rich_help_panel="Plans")(show.show)
+app.command("report", rich_help_panel="Plans")(report.report)
 app.command("run", rich_help_panel="Deployment")(run.run)
 app.command("calibrate", rich_help_panel="Deployment")(calibrate.calibrate)
 app.command("split", rich_help_panel="Deployment")(split.split)

@@ -24,6 +24,26 @@ def memory_peaks(graph: CallGraph, times: Times) -> FloatArray:
     return peaks + levels
 
 
+def memory_levels(graph: CallGraph, times: Times) -> list[tuple[FloatArray, FloatArray]]:
+    """For each memory the moments (seconds) at which what it holds changes, and the bytes from then on.
+
+    The first moment is 0 with the pinned weights; what ends at a moment is gone at it.
+    """
+    pinned = pinned_bytes(graph)
+    spans = [s for s in _call_spans(graph, times) + _tensor_spans(graph, times) if s[2] > s[1] and s[3] > 0]
+    levels = []
+    for memory, base in enumerate(pinned.tolist()):
+        changes: dict[float, float] = {0.0: 0.0}
+        for where, begin, end, size in spans:
+            if where == memory:
+                changes[begin] = changes.get(begin, 0.0) + size
+                changes[end] = changes.get(end, 0.0) - size
+        moments = sorted(changes)
+        steps = np.cumsum([changes[moment] for moment in moments])
+        levels.append((np.array(moments), base + steps))
+    return levels
+
+
 def pinned_bytes(graph: CallGraph) -> FloatArray:
     """Bytes of the weights pinned in each memory."""
     problem = graph.problem

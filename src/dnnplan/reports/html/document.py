@@ -61,7 +61,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart with its caption in words. Colours are tokens: ``@c0`` to ``@c7``, ``@ink``, ``@muted``, ``@grid``, ..."""
+    """A chart with its caption in words; of its variants `start` is seen first. Colours are tokens: ``@c0`` to ``@c7``, ``@ink``, ``@muted``, ``@grid``, ..."""
 
     key: str
     title: str
@@ -69,6 +69,7 @@ class Figure:
     variants: Sequence[Variant]
     layout: dict[str, Any] = field(default_factory=dict)
     choice: str = "Show"
+    start: int = 0
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,7 @@ def figure_tree(figure: Figure) -> dict[str, Any]:
         "key": figure.key,
         "title": figure.title,
         "choice": figure.choice,
+        "start": figure.start,
         "layout": figure.layout,
         "variants": [
             {"name": v.name, "traces": _rounded(list(v.traces)), "layout": v.layout, "table": _numbers(v.table)}

@@ -37,7 +37,8 @@ def runs_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles
         ),
         variants=[_variant(case, kinds, styles) for case in drawn],
         choice="Case",
-        layout={"xaxis": {"type": "log", "title": "seconds since the start", "exponentformat": "power"}},
+        layout={"xaxis": {"type": "log", "title": "time since the start", "clock": True}},
+        start=max(range(len(drawn)), key=lambda k: sum(len(run.history) for run in drawn[k].runs)),
     )
 
 
@@ -61,7 +62,12 @@ def _variant(case: Case, kinds: Mapping[str, Kind], styles: Styles) -> Variant:
     name = shown(case.name if not case.suite else f"{case.suite}: {case.name}")
     table = Table(title=name, caption="Improvements, as drawn.", columns=columns, rows=rows)
     what = case.objective or "objective"
-    return Variant(name, traces, table, {"ytop": shown(f"{what} ({unit})" if unit else what, 60)})
+    layout: dict[str, Any] = {"ytop": shown(f"{what} ({unit})" if unit else what, 60)}
+    values = [y for trace in traces for y in trace["y"]]
+    if values and max(values) - min(values) < 0.02 * max(map(abs, values)):
+        # Values that differ in the last digits only are drawn as the same.
+        layout["yaxis"] = {"range": [min(values) - 0.05 * abs(min(values)), max(values) + 0.05 * abs(max(values))]}
+    return Variant(name, traces, table, layout)
 
 
 def _points(run: Run) -> list[Point]:

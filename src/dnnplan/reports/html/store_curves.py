@@ -115,9 +115,9 @@ def cactus_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styl
         variants=variants,
         choice="Solved means",
         layout={
-            "ytop": "seconds for each case",
+            "ytop": "time for each case",
             "xaxis": {"title": "cases solved", "rangemode": "tozero"},
-            "yaxis": {"type": "log", "exponentformat": "power"},
+            "yaxis": {"type": "log", "clock": True},
         },
     )
 
@@ -185,7 +185,7 @@ def gap_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles)
         variants=[Variant("gap", traces, table)],
         layout={
             "ytop": "gap to the best known plan",
-            "xaxis": {"type": "log", "title": "seconds since the start", "exponentformat": "power"},
+            "xaxis": {"type": "log", "title": "time since the start", "clock": True},
             "yaxis": {"tickformat": "~%", "rangemode": "tozero"},
         },
     )

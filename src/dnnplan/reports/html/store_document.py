@@ -48,15 +48,15 @@ def store_document(rows: Sequence[Row], *, name: str = "", suite: str | None = N
             else f"{name or 'store'}: no rows to report; run a suite into it: dnnplan bench SUITE --store FILE"
         )
     suites = tuple(dict.fromkeys(row.suite for row in kept))
-    views = [_view(kept, ALL if len(suites) > 1 else shown(suites[0], 40), "", len(suites))]
+    views = [_view(kept, ALL if len(suites) > 1 else shown(suites[0], 40), "")]
     if 1 < len(suites) <= MOST_SUITES:
-        views += [_view([row for row in kept if row.suite == one], shown(one, 40), one, 1) for one in suites]
+        views += [_view([row for row in kept if row.suite == one], shown(one, 40), one) for one in suites]
     title = f"Runs of {shown(name)}" if name else "Runs"
     shared = [Section("All rows", [store_tables.rows_table(kept)])]
     return Document(title=title, subtitle=_dates(kept), views=views, shared=shared, facts=_facts(kept))
 
 
-def _view(rows: Sequence[Row], name: str, group: str, suites: int) -> View:
+def _view(rows: Sequence[Row], name: str, group: str) -> View:
     cases = cases_of(rows)
     pairs = pairs_of(cases, kinds_of(cases))
     sections = [Section("Summary", list(_summary(rows, cases, pairs)))]
@@ -64,7 +64,6 @@ def _view(rows: Sequence[Row], name: str, group: str, suites: int) -> View:
         sections += _comparison(cases, pairs)
     if any(row.kind == "measure" for row in rows):
         sections.append(Section("Measurements", [store_tables.targets_table(rows)]))
-    del suites
     return View(name, sections, group)
 
 

@@ -72,10 +72,10 @@ def _variant(name: str, points: Points, what: str, styles: Styles) -> Variant | 
         return None
     columns = (Column("method"), Column("case"), Column("layers", True), Column(what, True), Column("stopped"), Column("fit"))
     table = Table(title=name, caption="Every mark, and the fit of its method.", columns=columns, rows=rows)
-    axis: dict[str, Any] = {"type": "log", "exponentformat": "power"}
+    axis: dict[str, Any] = {"type": "log", "clock": what == "seconds"}
     if what == "gap":
         axis["tickformat"] = "~%"
-    return Variant(name, traces, table, {"ytop": "seconds" if what == "seconds" else "gap to the bound", "yaxis": axis})
+    return Variant(name, traces, table, {"ytop": "time" if what == "seconds" else "gap to the bound", "yaxis": axis})
 
 
 def _marks(method: str, points: Sequence[Point], what: str, styles: Styles) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Styles:
             "name": label(method),
             "legendgroup": method,
             "hoverinfo": "text",
+            **({"cliponaxis": False} if more.get("mode") == "markers" else {}),
             **({"visible": "legendonly"} if late else {}),
             **more,
         }

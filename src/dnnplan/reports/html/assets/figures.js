@@ -16,6 +16,50 @@ const figures = (() => {
     };
   }
 
+  // Marks of a logarithmic axis of seconds: 1, 2, 5 of each decade where few are seen, else the decades.
+  const UNITS = [[1e-9, "ns"], [1e-6, "µs"], [1e-3, "ms"], [1, "s"]];
+  function secondsText(seconds) {
+    const [size, unit] = UNITS.findLast(([least]) => seconds >= least * 0.9999) || UNITS[0];
+    return `${Number((seconds / size).toPrecision(3)).toLocaleString("en")} ${unit}`;
+  }
+  function marks(low, high) {
+    const steps = high - low > (narrow() ? 1.5 : 3) ? [1] : [1, 2, 5];
+    const tickvals = [];
+    for (let decade = Math.max(-9, Math.floor(low)); decade <= Math.min(9, Math.ceil(high)); decade += 1) {
+      for (const step of steps) tickvals.push(step * 10 ** decade);
+    }
+    return { tickmode: "array", tickvals, ticktext: tickvals.map(secondsText) };
+  }
+  function clockRange(figure, name) {
+    const letter = name[0];
+    const values = figure.spec.variants[figure.variant].traces.flatMap((trace) => trace[letter] || []).filter((value) => value > 0);
+    let low = Infinity, high = -Infinity;
+    for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
+    return values.length ? [Math.log10(low), Math.log10(high)] : [-3, 1];
+  }
+  function clocks(figure, layout) {
+    for (const name of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(name) && layout[name].clock) {
+        const [low, high] = clockRange(figure, name);
+        const space = 0.03 * (high - low) || 0.3;
+        Object.assign(layout[name], marks(low, high), { range: [low - space, high + space] });
+        delete layout[name].clock;
+        figure.clocks.add(name);
+      }
+    }
+  }
+  function onRelayout(figure) {
+    const changes = {};
+    for (const name of figure.clocks) {
+      const own = figure.chart._fullLayout[name];
+      const wanted = marks(...own.range);
+      if (wanted.tickvals.length !== own.tickvals.length || wanted.tickvals[0] !== own.tickvals[0]) {
+        for (const [key, value] of Object.entries(wanted)) changes[`${name}.${key}`] = value;
+      }
+    }
+    if (Object.keys(changes).length) Plotly.relayout(figure.chart, changes);
+  }
+
   function layoutOf(figure) {
     const spec = figure.spec;
     const given = { ...spec.layout, ...spec.variants[figure.variant].layout };
@@ -34,6 +78,7 @@ const figures = (() => {
     for (const name of Object.keys(layout)) if (/^[xy]axis\d*$/.test(name)) layout[name] = axis(layout[name]);
     layout.xaxis = layout.xaxis || axis({});
     layout.yaxis = layout.yaxis || axis({});
+    clocks(figure, layout);
     if (ytop) {
       layout.annotations = layout.annotations.concat({
         text: escaped(ytop), xref: "paper", yref: "paper", x: 0, y: 1, xanchor: "left", yanchor: "bottom", xshift: 6 - Math.min(left || 58, window.innerWidth * 0.36), yshift: 8,
@@ -56,6 +101,7 @@ const figures = (() => {
     figure.drawn = true;
     if (!figure.wired) {
       figure.wired = true;
+      figure.chart.on("plotly_relayout", () => onRelayout(figure));
       figure.chart.on("plotly_hover", (event) => { figure.at = { curve: event.points[0].curveNumber, point: event.points[0].pointNumber }; });
     }
     return done;
@@ -137,7 +183,8 @@ const figures = (() => {
     const given = { ...figure.spec.layout, ...figure.spec.variants[figure.variant].layout };
     for (const name of Object.keys(figure.chart._fullLayout).filter((key) => /^[xy]axis\d*$/.test(key))) {
       const range = given[name] && given[name].range;
-      if (range) changes[`${name}.range`] = [...range];
+      if (figure.clocks.has(name)) { const [low, high] = clockRange(figure, name); changes[`${name}.range`] = [low - 0.03 * (high - low), high + 0.03 * (high - low)]; }
+      else if (range) changes[`${name}.range`] = [...range];
       else changes[`${name}.autorange`] = given[name] && given[name].autorange ? given[name].autorange : true;
     }
     Plotly.relayout(figure.chart, changes);
@@ -217,7 +264,7 @@ const figures = (() => {
   function radios(figure, variants, choice) {
     const set = make("fieldset", {}, make("legend", {}, choice));
     variants.forEach((variant, k) => {
-      const input = make("input", { type: "radio", name: `of-${figure.element.id}`, value: String(k), checked: k === 0 });
+      const input = make("input", { type: "radio", name: `of-${figure.element.id}`, value: String(k), checked: k === figure.variant });
       input.addEventListener("change", () => choose(figure, k));
       set.append(make("label", {}, input, variant.name));
     });
@@ -225,7 +272,7 @@ const figures = (() => {
   }
   function list(figure, variants, choice) {
     const select = make("select", {});
-    variants.forEach((variant, k) => select.append(make("option", { value: String(k) }, variant.name)));
+    variants.forEach((variant, k) => select.append(make("option", { value: String(k), selected: k === figure.variant }, variant.name)));
     select.addEventListener("change", () => choose(figure, Number(select.value)));
     return make("label", {}, make("span", { class: "name" }, choice), select);
   }
@@ -245,11 +292,12 @@ const figures = (() => {
 
   function setUp(element) {
     const figure = {
-      element, variant: 0, at: null, off: new Set(), on: new Set(), told: -1, drawn: false,
+      element, variant: 0, at: null, clocks: new Set(), off: new Set(), on: new Set(), told: -1, drawn: false,
       spec: JSON.parse(element.querySelector("script.spec").textContent),
       chart: element.querySelector(".chart"), keys: element.querySelector(".keys"),
       spoken: element.querySelector(".spoken"), details: element.querySelector("details"),
     };
+    figure.variant = figure.spec.start;
     tools(figure);
     legend(figure);
     figure.chart.addEventListener("keydown", (event) => onKey(figure, event));
