@@ -24,6 +24,8 @@ class Case:
         Seconds; `run_suite(time_limit=...)` replaces it.
     objective, limits
         Replace those of the instance.
+    problem
+        What to decide; empty: what the objective is about.
     """
 
     instance: str
@@ -32,6 +34,7 @@ class Case:
     time_limit: float
     objective: str = ""
     limits: Mapping[str, int | float] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,7 @@ class Job(Record, kw_only=True):
     module: str = ""
     instance: Instance | None = None
     solver: str = ""
+    problem: str = ""
     objective: str = ""
     limits: dict[str, int | float] = {}
     time_limit: float | None = None
@@ -73,20 +77,44 @@ class Job(Record, kw_only=True):
     workers: int = 1
 
 
+class Task(Record, kw_only=True):
+    """What a worker is asked to do: run a job in a process of its own, within these limits.
+
+    Parameters
+    ----------
+    patience
+        Seconds after which the process is killed.
+    memory
+        Bytes that the process and those it starts may hold together; None: no limit.
+    code
+        Digest of the library that the sweep was started with; a worker that runs another one refuses.
+    """
+
+    job: Job
+    patience: float
+    memory: int | None = None
+    code: str = ""
+
+
 class Answer(Record, omit_defaults=False, kw_only=True):
     """What a process says when it is done; `error` is empty unless it failed.
 
     Parameters
     ----------
+    ended
+        Where it failed: the stop reason of the row.
     seconds
         Wall time of `solve` as its caller sees it, or of the whole measurement.
     value, unit, target, reached, note
         Of a measurement.
     violations
         What `check` says about the plan, asked again outside the solver; None: there is no plan.
+    started_at, attempts, worker, machine
+        Of the worker: when it began (UTC), how often, its own name, and what it runs on.
     """
 
     error: str = ""
+    ended: str = ""
     result: Result | None = None
     violations: tuple[str, ...] | None = None
     seconds: float = 0.0
@@ -96,3 +124,7 @@ class Answer(Record, omit_defaults=False, kw_only=True):
     target: float | None = None
     reached: bool | None = None
     note: str = ""
+    started_at: str = ""
+    attempts: int = 1
+    worker: str = ""
+    machine: dict[str, str | int] = {}

@@ -4,91 +4,136 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
-from pathlib import Path
+import time
+from contextlib import suppress
+from typing import BinaryIO
 
 import msgspec
 
 from benchmarks.case import Answer, Job
+from benchmarks.children import OUTSIDE, ROOT, Child, start
+from benchmarks.memory import out_of_memory_kills, tree_memory
+from dnnplan.reports.runs.row import CRASHED, KILLED_MEMORY, KILLED_TIME, LOST
+from dnnplan.reports.units import readable
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["ROOT", "default_patience", "run_in_process"]
+
 GRACE_SECONDS = 60.0
-"""What a process gets beyond twice its time limit before it is killed: overruns are to be seen."""
 UNLIMITED_SECONDS = 3600.0
 LOG_TAIL = 2000
+WATCH_SECONDS = 0.05
+"""How often memory is looked at."""
 
 
-def run_in_process(job: Job, *, patience: float | None = None) -> Answer:
-    """Run a job in a fresh interpreter.
+def default_patience(time_limit: float | None) -> float:
+    """Seconds until a process is killed: twice its limit and a minute, since overruns are to be seen."""
+    return UNLIMITED_SECONDS if time_limit is None else 2 * time_limit + GRACE_SECONDS
+
+
+def run_in_process(
+    job: Job, *, patience: float | None = None, memory: int | None = None, fresh: bool | None = None
+) -> Answer:
+    """Run a job in a process of its own.
 
     Parameters
     ----------
     patience
         Seconds until the process is killed; by default twice the time limit and a minute.
+    memory
+        Bytes that it and what it starts may hold together before it is killed; looked at twenty times a
+        second, so that it may hold more for a moment.
+    fresh
+        A new interpreter, not a fork of one that has imported everything; by default for measurements.
 
     Returns
     -------
     Answer
-        With `error` set where the process died, was killed or did not answer.
+        With `error` and `ended` set where the process died, was killed or did not answer.
     """
-    if patience is None:
-        patience = UNLIMITED_SECONDS if job.time_limit is None else 2 * job.time_limit + GRACE_SECONDS
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=ROOT,
-            env=_environment(),
-        )
-        late = threading.Event()
-        timer = threading.Timer(patience, _kill, (process, late))
-        timer.start()
+    patience = default_patience(job.time_limit) if patience is None else patience
+    kills_before = out_of_memory_kills()
+    child = start(bool(job.measure) if fresh is None else fresh)
+    began = time.monotonic()
+    with child.log as log:
+        conversation = _Conversation(child, job)
         try:
-            output = _converse(process, job)
+            verdict = _watch(conversation, child, began + patience, memory)
+        except BaseException:
+            child.kill()
+            raise
         finally:
-            timer.cancel()
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        if late.is_set():
-            return Answer(error=f"killed: no answer after {patience:g} s", seconds=patience)
-        try:
-            return msgspec.json.decode(output, type=Answer)
-        except msgspec.DecodeError:
-            return Answer(error=f"{_ending(process.returncode)}: {_tail(log.fileno())}")
+            code = conversation.end()
+        seconds = time.monotonic() - began
+        if verdict == KILLED_TIME:
+            return Answer(error=f"killed: no answer after {patience:g} s", ended=verdict, seconds=seconds)
+        if verdict == KILLED_MEMORY:
+            text = f"killed: it held more than {readable(float(memory or 0), 'bytes')}"
+            return Answer(error=text, ended=verdict, seconds=seconds, peak_memory=conversation.peak)
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(conversation.output, type=Answer)
+        if code in OUTSIDE and kills_before is not None and out_of_memory_kills() != kills_before:
+            text = "killed: the system ran out of memory"
+            return Answer(error=text, ended=KILLED_MEMORY, seconds=seconds, peak_memory=conversation.peak)
+        ended = LOST if code is None or code in OUTSIDE else CRASHED
+        return Answer(error=f"{_ending(code)}: {_tail(log.fileno())}", ended=ended, seconds=seconds)
 
 
-def _converse(process: subprocess.Popen[bytes], job: Job) -> bytes:
-    """Hand the job over and read to the end of the answer."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process.stdin as question, process.stdout as answer:
-        try:
-            question.write(msgspec.json.encode(job) + b"\n")
+class _Conversation:
+    """Hands the job over and reads to the end of the answer, in a thread, so that others can watch meanwhile."""
+
+    def __init__(self, child: Child, job: Job) -> None:
+        self.output = b""
+        self.peak: int | None = None
+        self._child = child
+        self._thread = threading.Thread(
+            target=self._talk, args=(child.question, child.answer, msgspec.json.encode(job)), daemon=True
+        )
+        self._thread.start()
+
+    def over(self, seconds: float) -> bool:
+        """Wait for so long at most; whether the answer has ended."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    def end(self) -> int | None:
+        """Wait for the process, and how it ended."""
+        self._thread.join()
+        # `question` was open until now: the process ends itself once it is closed, as it is when this one is killed.
+        with suppress(OSError):
+            self._child.question.close()
+        code = self._child.wait()
+        self._child.answer.close()
+        return code
+
+    def _talk(self, question: BinaryIO, answer: BinaryIO, job: bytes) -> None:
+        # What dies in the middle has no answer, or only a part of one.
+        with suppress(OSError, ValueError):
+            question.write(job + b"\n")
             question.flush()
-        except BrokenPipeError:
-            return b""
-        # `question` stays open: the process ends itself once it is closed, as it is when this one is killed.
-        return answer.read()
+            self.output = answer.read()
 
 
-def _kill(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    process.kill()
+def _watch(conversation: _Conversation, child: Child, deadline: float, memory: int | None) -> str:
+    """Wait for the end of the answer; kill what takes too long or too much, and say which."""
+    while True:
+        left = deadline - time.monotonic()
+        if conversation.over(left if memory is None else min(left, WATCH_SECONDS)):
+            return ""
+        if time.monotonic() >= deadline:
+            child.kill()
+            return KILLED_TIME
+        if memory is not None:
+            held = tree_memory(child.pid)
+            conversation.peak = max(held, conversation.peak or 0)
+            if held > memory:
+                child.kill()
+                return KILLED_MEMORY
 
 
-def _environment() -> dict[str, str]:
-    """The environment and import path of this process, with the root of the checkout in front."""
-    path = [str(ROOT), *(os.path.abspath(entry) for entry in sys.path if entry)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
-
-
-def _ending(code: int) -> str:
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "the process is gone, and so is the one that started it"
     if code < 0:
         return f"the process died of {signal.Signals(-code).name}"
     return f"the process ended with code {code} and no answer"

@@ -1,22 +1,27 @@
-"""Running a suite into a store: one process a row, finished rows are not run again."""
+"""Running a sweep into a store: every row once, whoever does the work and whatever becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.case import Answer, Case, Job, Measurement
-from benchmarks.machine import describe_machine, describe_versions
-from benchmarks.process import run_in_process
-from benchmarks.suites import suite_cases, suite_names, suite_summary
-from dnnplan.instances import Instance
-from dnnplan.reports.runs import Row, Store
+from benchmarks.case import Answer
+from benchmarks.executors import Backend, local_backend
+from benchmarks.filling import filled_in, lost
+from benchmarks.status import Status, Tracker
+from benchmarks.suites import suite_names, suite_summary
+from benchmarks.sweep import Planned, Sweep, planned
+from dnnplan.instances import SolverError
+from dnnplan.reports.runs import Row, Store, best_values, primal_integral
 
-MEASUREMENT_PATIENCE = 10.0
-"""A measurement that takes this many times longer than it should is killed."""
+TICK_SECONDS = 0.5
+"""How often the status is told while nothing happens."""
+ATTEMPTS = 2
+MOST_SUBMISSIONS = 10
+"""Where a backend counts starts, a task that was lost before it began costs nothing; but not for ever."""
 
 
 def list_suites() -> dict[str, str]:
@@ -34,154 +39,168 @@ def run_suite(
     again: bool = False,
     on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Run what is missing of a suite, and return all of its rows.
+    """Run what is missing of a suite, one case at a time, and return all of its rows: `run_sweep` in short."""
+    limits = () if time_limit is None else (time_limit,)
+    sweep = Sweep(suite=name, seeds=seeds, time_limits=limits, workers=workers)
+    return run_sweep(sweep, store_path, again=again, on_row=on_row)
+
+
+def run_sweep(
+    sweep: Sweep,
+    store_path: str | Path,
+    *,
+    backend: Backend | None = None,
+    again: bool = False,
+    on_row: Callable[[Row], None] | None = None,
+    on_status: Callable[[Status], None] | None = None,
+) -> list[Row]:
+    """Run what is missing of a sweep, and return all of its rows in order.
 
     A row counts as done if the store has one of the same suite, instance, solver, objective, limits, time
-    limit, seed, workers, versions (a digest of the library's sources included), processor and Python. Failed
-    rows count as done as well; `again` runs everything once more and replaces it.
+    limit, seed, workers, versions (a digest of the library's sources included), processor and Python; where
+    workers may be anywhere, of any processor. Failed rows count as done as well, unless the worker died;
+    `again` runs everything once more and replaces it.
+
+    Only this process writes to the store. A row is one transaction, written as soon as its answer is there.
 
     Parameters
     ----------
-    time_limit
-        Seconds for every case; None: the suite's own. Measurements have none.
-    seeds
-        Every case is run with each of them; measurements once.
+    backend
+        Who does the work; None: this machine, one row at a time. It is closed at the end.
     on_row
         Called with each row that was run now, after it has been written.
+    on_status
+        Called twice a second, and after each row.
 
     Raises
     ------
     InputError
-        No such suite, or the store is not one.
+        No such suite or solver, or the store is not one.
+    SolverError
+        All workers are gone; what was finished is stored.
     """
-    rows = []
-    with Store(store_path) as store:
-        built = _LastBuilt()
-        for case in suite_cases(name):
-            if isinstance(case, Measurement):
-                planned = [(_measurement_row(name, case), Job(measure=case.name, module=case.module))]
-                patience: float | None = MEASUREMENT_PATIENCE * case.seconds
+    hurry = True
+    backend = local_backend() if backend is None else backend
+    try:
+        cases = sweep.cases()
+        with Store(store_path) as store:
+            earlier = store.rows(sweep.suite)
+            tracker = Tracker(cases, len(sweep.seeds), earlier)
+            run = _Run(backend, store, tracker, again=again, on_row=on_row, on_status=on_status)
+            rows = run.all(planned(sweep, cases), earlier)
+            hurry = False
+            return _with_integrals(store, sweep.suite, rows)
+    finally:
+        backend.close(hurry=hurry)
+
+
+class _Run:
+    """One run over what is planned."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        tracker: Tracker,
+        *,
+        again: bool,
+        on_row: Callable[[Row], None] | None,
+        on_status: Callable[[Status], None] | None,
+    ) -> None:
+        self._backend, self._store, self._tracker = backend, store, tracker
+        self._again, self._on_row, self._on_status = again, on_row, on_status
+        self._out: dict[Future[bytes], tuple[int, Planned, int]] = {}
+        self._rows: dict[int, Row] = {}
+        self._names: dict[str, str] = {}
+        self._stale: dict[str, list[str]] = {}
+
+    def all(self, plan: Iterator[Planned], earlier: Sequence[Row]) -> list[Row]:
+        """Hand out, collect, write, until all is there."""
+        known = {self._key(row): row for row in earlier if row.done}
+        if self._backend.anywhere:
+            for row in earlier:
+                self._stale.setdefault(row.case_key, []).append(row.key)
+        for index, task in enumerate(plan):
+            self._tracker.reach(index)
+            done = None if self._again else known.get(self._key(task.row))
+            if done is not None:
+                self._rows[index] = done
+                self._tracker.skip()
+                continue
+            if task.alone:
+                self._wait_for(lambda: not self._out)
             else:
-                patience = None
-                limit = case.time_limit if time_limit is None else time_limit
-                instance = built.get(case)
-                planned = [
-                    _solve_row(name, case, instance, time_limit=limit, seed=seed, workers=workers)
-                    for seed in seeds
-                ]
-            for row, job in planned:
-                done = None if again else store.find(row.key)
-                if done is None:
-                    done = _run(row, job, patience)
-                    store.add(done)
-                    if on_row is not None:
-                        on_row(done)
-                rows.append(done)
-    return rows
+                self._wait_for(lambda: len(self._out) < self._backend.capacity())
+            self._hand_out(index, task, 1)
+            if task.alone:
+                self._wait_for(lambda: not self._out)
+        self._wait_for(lambda: not self._out)
+        self._tell()
+        return [self._rows[index] for index in sorted(self._rows)]
+
+    def _key(self, row: Row) -> str:
+        return row.case_key if self._backend.anywhere else row.key
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            finished, _ = wait(self._out, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+            for future in finished:
+                self._collect(future)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._on_status is not None:
+            self._on_status(self._tracker.status(self._backend.parallel()))
+
+    def _hand_out(self, index: int, task: Planned, attempt: int) -> None:
+        try:
+            future = self._backend.submit(msgspec.json.encode(task.task), cores=task.task.job.workers)
+        except (BrokenExecutor, RuntimeError) as error:
+            raise SolverError(
+                f"no worker takes rows any more ({error}); finished rows are stored: run the same command again"
+            ) from error
+        self._out[future] = (index, task, attempt)
+        self._tracker.start(index, f"{task.row.instance} {task.row.solver}".rstrip())
+
+    def _collect(self, future: Future[bytes]) -> None:
+        """Write what came back; hand out again what did not."""
+        index, task, attempt = self._out.pop(future)
+        starts = self._backend.starts(future)
+        # Each submission that came to nothing, and each start by a worker that died, was an attempt.
+        before = attempt - 1 + max(0, starts - 1)
+        try:
+            answer = msgspec.json.decode(future.result(), type=Answer)
+        except Exception as error:
+            most = MOST_SUBMISSIONS if self._backend.counts and not starts else ATTEMPTS
+            if before + 1 < most:
+                self._hand_out(index, task, attempt + 1)
+                return
+            answer = lost(error, before + 1)
+        else:
+            answer = msgspec.structs.replace(answer, attempts=before + answer.attempts)
+        row = filled_in(task.row, answer, worker=self._number(answer.worker))
+        self._store.add(row, instead_of=self._stale.pop(row.case_key, ()))
+        self._rows[index] = row
+        self._tracker.finish(index, row)
+        if self._on_row is not None:
+            self._on_row(row)
+
+    def _number(self, worker: str) -> str:
+        """What a worker is called in rows: its own name may be that of a machine."""
+        if not worker:
+            return ""
+        return self._names.setdefault(worker, f"{self._backend.name}-{len(self._names) + 1}")
 
 
-class _LastBuilt:
-    """The instance that was built last: suites name one for several solvers in a row."""
-
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._instance: Instance | None = None
-
-    def get(self, case: Case) -> Instance:
-        if self._instance is None or self._name != case.instance:
-            self._name, self._instance = case.instance, case.build()
-        return self._instance
-
-
-def _measurement_row(suite: str, case: Measurement) -> Row:
-    return Row(
-        suite=suite,
-        kind="measure",
-        instance=case.name,
-        versions=describe_versions(),
-        machine=describe_machine(),
-        status="unknown",
-        stop_reason="error",
-    )
-
-
-def _solve_row(
-    suite: str, case: Case, instance: Instance, *, time_limit: float, seed: int, workers: int
-) -> tuple[Row, Job]:
-    """What is to be run, as a row without results, and as the job for the process."""
-    row = Row(
-        suite=suite,
-        instance=case.instance,
-        instance_hash=instance.hash(),
-        layers=sum(len(model.layers) for model in instance.models),
-        devices=0 if instance.platform is None else sum(d.count for d in instance.platform.devices),
-        solver=case.solver,
-        objective=case.objective,
-        limits=dict(case.limits),
-        time_limit=time_limit,
-        seed=seed,
-        workers=workers,
-        versions=describe_versions(),
-        machine=describe_machine(),
-        status="unknown",
-        stop_reason="error",
-    )
-    job = Job(
-        instance=instance,
-        solver=case.solver,
-        objective=case.objective,
-        limits=dict(case.limits),
-        time_limit=time_limit,
-        seed=seed,
-        workers=workers,
-    )
-    return row, job
-
-
-def _run(row: Row, job: Job, patience: float | None) -> Row:
-    """Run the job and fill the row in."""
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    answer = run_in_process(job, patience=patience)
-    row = msgspec.structs.replace(
-        row, started_at=started, seconds=answer.seconds, peak_memory=answer.peak_memory
-    )
-    if answer.error:
-        return msgspec.structs.replace(row, status="error", stop_reason="error", message=answer.error)
-    return _measured(row, answer) if job.measure else _solved(row, answer)
-
-
-def _measured(row: Row, answer: Answer) -> Row:
-    return msgspec.structs.replace(
-        row,
-        status="measured",
-        stop_reason="exhausted",
-        value=answer.value,
-        unit=answer.unit,
-        target=answer.target,
-        reached=answer.reached,
-        message=answer.note,
-    )
-
-
-def _solved(row: Row, answer: Answer) -> Row:
-    result = answer.result
-    assert result is not None
-    violations = answer.violations
-    # A plan that `check` refuses is an error here, whatever the solver thought of it.
-    refused = bool(violations)
-    return msgspec.structs.replace(
-        row,
-        status="error" if refused else result.status,
-        stop_reason=result.stop_reason,
-        value=result.objective.value,
-        unit=result.objective.unit,
-        bound=result.bound,
-        bound_name=result.bound_name,
-        gap=result.gap,
-        valid=None if violations is None else not violations,
-        violations=violations or (),
-        message=result.message,
-        cost=result.cost,
-        history=result.history,
-        plan=result.plan,
-    )
+def _with_integrals(store: Store, suite: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows with primal integrals, once the best value of each question is known; the store has them too."""
+    everything = store.rows(suite)
+    best = best_values(everything)
+    changed = {}
+    for row in everything:
+        known = best.get(row.question)
+        integral = None if known is None else primal_integral(row, known)
+        if integral != row.primal_integral:
+            changed[row.key] = msgspec.structs.replace(row, primal_integral=integral)
+    store.add(*changed.values())
+    return [changed.get(row.key, row) for row in rows]

@@ -10,7 +10,9 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -23,11 +25,24 @@ def main() -> None:
     # Native solvers print to descriptor 1 as they like; the answer goes to a copy of it.
     answer_to = os.dup(1)
     os.dup2(2, 1)
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    answer = run_job(job)
-    with os.fdopen(answer_to, "wb") as out:
-        out.write(msgspec.json.encode(answer))
+    serve(sys.stdin.buffer, os.fdopen(answer_to, "wb"))
+
+
+def serve(question: BinaryIO, answer: BinaryIO) -> None:
+    """Read the job, run it, and answer; end at once when nobody waits for the answer any more."""
+    first_to_go()
+    job = msgspec.json.decode(question.readline(), type=Job)
+    threading.Thread(target=_end_with_parent, args=(question.fileno(),), daemon=True).start()
+    found = run_job(job)
+    with answer:
+        answer.write(msgspec.json.encode(found))
+
+
+def first_to_go() -> None:
+    """Where memory runs out, the system is to end this process, not the one that keeps the store."""
+    # Not Linux, or not allowed: the system chooses then.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def run_job(job: Job) -> Answer:
@@ -35,13 +50,13 @@ def run_job(job: Job) -> Answer:
     try:
         answer = _measure(job) if job.measure else _solve(job)
     except DnnplanError as error:
-        answer = Answer(error=f"{type(error).__name__}: {error}")
+        answer = Answer(error=f"{type(error).__name__}: {error}", ended="error")
     except Exception as error:
         import traceback
 
         # To the log of the run; the row only says what it was.
         traceback.print_exc()
-        answer = Answer(error=f"{type(error).__name__}: {error}")
+        answer = Answer(error=f"{type(error).__name__}: {error}", ended="error")
     return msgspec.structs.replace(answer, peak_memory=peak_memory())
 
 
@@ -55,6 +70,7 @@ def _solve(job: Job) -> Answer:
     result = solve(
         job.instance,
         job.solver,
+        problem=job.problem or None,
         objective=job.objective or None,
         limits=job.limits or None,
         time_limit=job.time_limit,
@@ -103,9 +119,9 @@ def _own_peak() -> int | None:
     return None
 
 
-def _end_with_parent() -> None:
-    """Standard input ends when the runner is gone, however it went; nobody waits for the answer then."""
-    while os.read(0, 4096):
+def _end_with_parent(question: int) -> None:
+    """The question ends when the runner is gone, however it went; nobody waits for the answer then."""
+    while os.read(question, 4096):
         pass
     os._exit(1)
 

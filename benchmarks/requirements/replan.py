@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, measured
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 ASKED = {
     "deadline": "re-plan: a valid plan within 50 ms for 200 layers on 4 devices, never worse than the repaired old one",

@@ -10,6 +10,8 @@ from dnnplan.instances import InputError
 
 SUITES: dict[str, str] = {
     "selection": "benchmarks.suites.selection",
+    "smoke": "benchmarks.suites.smoke",
+    "harness": "benchmarks.suites.harness",
     "real-networks": "benchmarks.suites.real_networks",
     "energy": "benchmarks.suites.energy",
     "memory": "benchmarks.suites.memory",

@@ -29,8 +29,9 @@ class Row(Record, omit_defaults=False, kw_only=True):
 
     Parameters
     ----------
-    suite, kind, instance, instance_hash, solver, objective, limits, time_limit, seed, workers, limit_memory
-        What was run. The objective is empty where the instance's own was used. Seconds, bytes.
+    suite, kind, instance, instance_hash, solver, problem, objective, limits, time_limit, seed, workers, limit_memory
+        What was run. The objective is empty where the instance's own was used, the problem where the objective
+        says it. Seconds, bytes.
     versions, machine
         What it was run with and on.
     status, stop_reason, value, unit, sense, bound, bound_name, gap, cost, measures, message, history, plan
@@ -62,6 +63,7 @@ class Row(Record, omit_defaults=False, kw_only=True):
     layers: int = 0
     devices: int = 0
     solver: str = ""
+    problem: str = ""
     objective: str = ""
     limits: dict[str, float] = {}
     time_limit: float | None = None
@@ -113,7 +115,7 @@ class Row(Record, omit_defaults=False, kw_only=True):
     def question(self) -> tuple[object, ...]:
         """What is asked, whoever answers: rows of one question can be compared by their values."""
         limits = tuple(sorted(self.limits.items()))
-        return (self.kind, self.instance, self.instance_hash, self.objective, limits)
+        return (self.kind, self.instance, self.instance_hash, self.problem, self.objective, limits)
 
     def _key(self, machine: dict[str, str | int]) -> str:
         identity: dict[str, Any] = {
@@ -130,7 +132,9 @@ class Row(Record, omit_defaults=False, kw_only=True):
             "versions": self.versions,
             "machine": machine,
         }
+        # Only where there is one: rows of the first schema keep their keys.
         if self.limit_memory is not None:
-            # Only where there is one: rows of the first schema keep their keys.
             identity["limit_memory"] = self.limit_memory
+        if self.problem:
+            identity["problem"] = self.problem
         return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()

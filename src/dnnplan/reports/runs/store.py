@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -150,8 +150,8 @@ class Store:
         """Close the file; the write-ahead log is folded back into it."""
         self._connection.close()
 
-    def add(self, *rows: Row) -> None:
-        """Write rows in one transaction; one with the same key is replaced."""
+    def add(self, *rows: Row, instead_of: Iterable[str] = ()) -> None:
+        """Write rows in one transaction; one with the same key is replaced, and those with the other keys go."""
         names = ["key", *_COLUMNS, "row"]
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
         marks = ", ".join("?" * len(names))
@@ -162,6 +162,8 @@ class Store:
                 f"ON CONFLICT (key) DO UPDATE SET {changes}",
                 [_cells(row) for row in rows],
             )
+            gone = set(instead_of) - {row.key for row in rows}
+            self._connection.executemany("DELETE FROM rows WHERE key = ?", [(key,) for key in gone])
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.execute("ROLLBACK")
