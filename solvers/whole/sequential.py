@@ -101,10 +101,10 @@ def run_steps(
             search.infeasible = graph.infeasible
         if graph.bound is not None and stage == problem.stages[0]:
             search.improve_bound(graph.bound, f"task graph: {graph.bound_name}")
-        if graph.best is None or search.finished():
+        if graph.best is None or search.interrupted:
             return steps
         steps = _map(problem, search, graph, until)
-        if steps.judged is not None and steps.judged.feasible:
+        if (steps.judged is not None and steps.judged.feasible) or search.finished():
             return steps
     return steps
 
@@ -134,6 +134,8 @@ def _map(
     ordered = run_part(ordering, "ordering", search, ORDER_PART * (until - spent(search)))
     order = tuple(range(problem.n)) if ordered.best is None else tuple(ordered.best.decisions)
     start = listed(problem, groups, order)
+    if start is not None:
+        search.propose((groups, start))
     mapping = run_mapping(problem, search, groups, until - spent(search), start=start)
     judged = None if mapping.best is None else problem.judge((groups, mapping.best))
     return Steps(

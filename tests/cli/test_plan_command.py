@@ -9,7 +9,7 @@ import pytest
 
 from dnnplan.instances.files import read_plan
 
-QUICK = ("--time-limit", "10", "--workers", "1")
+QUICK = ("--time-limit", "30", "--workers", "1")
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def test_tasks_that_wait_for_others_do_so_in_the_mapping() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_view_and_check_agree_on_plans_of_solvers(seed: int) -> None:
     instance = random_whole(seed)
-    result = dnnplan.solve(instance, "sequential", problem="whole", time_limit=2, workers=1)
+    result = dnnplan.solve(instance, "sequential", problem="whole", time_limit=20, workers=1)
     if result.plan is not None:
         judged = whole_problem(instance).judge(result.plan)
         assert check(instance, result.plan, measures=judged.measures) == ()
@@ -232,7 +232,7 @@ def test_copies_of_a_device_count_as_devices() -> None:
     platform = Platform(devices=(Device(name="d", count=2, power=Power(active=1)),))
     costs = Costs(latency={name: {layer: {"d": 1} for layer in "abc"} for name in "mk"})
     instance = two_tasks(platform=platform, costs=costs)
-    result = dnnplan.solve(instance, "sequential", problem="joint", time_limit=2, workers=1)
+    result = dnnplan.solve(instance, "sequential", problem="joint", time_limit=20, workers=1)
     assert result.valid
     assert result.plan is not None
     assert set(result.plan.placement.values()) <= {"d.0", "d.1"}
@@ -253,7 +253,7 @@ def test_blocks_of_figures_are_mapped_as_well() -> None:
     )
     instance = Instance(platform=platform, tasks=two_tasks().tasks, sharing=sharing)
     instance = replace(instance, tasks=tuple(replace(task, blocks=()) for task in instance.tasks))
-    result = dnnplan.solve(instance, "sequential", problem="joint", time_limit=2, workers=1)
+    result = dnnplan.solve(instance, "sequential", problem="joint", time_limit=20, workers=1)
     assert result.valid, result.violations
     assert result.objective.value == pytest.approx(1 + 4 + 2)
     assert result.measures["size"] == 3
