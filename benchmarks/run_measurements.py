@@ -25,6 +25,7 @@ from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy.run import Executor, Seat
 from dnnplan.deploy.run.api import checked_pass
 from dnnplan.deploy.run.inputs import input_arrays
+from dnnplan.deploy.run.report import halves_apart
 from dnnplan.deploy.run.sessions import made_up, open_session, pinned
 from dnnplan.instances import Plan
 
@@ -37,7 +38,7 @@ OVERHEAD = ("squeezenet", "resnet50", "squeezenet:parts")
 """Networks run whole as one part, and one of them as several parts on one device."""
 PARTS = 8
 MOST_OVERHEAD, OFF, POINTS, MOST_NOISE = 0.03, 0.10, 5.0, 0.03
-TURNS = 60
+TURNS = 80
 SECONDS, SOLVING = 15.0, 15.0
 WARM_UP = 5
 
@@ -84,7 +85,7 @@ def prediction(pair: str, folder: Path) -> Measured:
     found = both(pair.split("+"), folder)
     off = 100 * abs(found["predicted"] / found["two"] - 1)
     note = (
-        f"predicted {1e3 * found['predicted']:.2f} ms, measured {1e3 * found['two']:.2f} ms (median of {2 * TURNS}), "
+        f"predicted {1e3 * found['predicted']:.2f} ms, measured {1e3 * found['two']:.2f} ms (median of {TURNS}), "
         f"{found['parts']:.0f} parts, {found['moves']:.0f} transfers, A/A noise {100 * found['noise']:.2f} %, "
         f"outputs {'equal' if found['apart'] <= 1e-5 else 'DIFFER'}{before_others(bool(found['ahead']))}"
     )
@@ -179,24 +180,15 @@ def wall(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(kinds: Mapping[str, Callable[[], float]], twice: str) -> tuple[dict[str, float], float]:
-    """Medians of all kinds, run in turns, and the A/A noise: how far two series of `twice` are apart.
-
-    Each turn runs `twice` two times, so that both of its series see what the others see.
-    """
-    series: dict[str, list[float]] = {kind: [] for kind in (*kinds, "again")}
+def in_turns(kinds: Mapping[str, Callable[[], float]], noisy: str) -> tuple[dict[str, float], float]:
+    """Medians of all kinds, run in turns, and the A/A noise of one: how far its odd and even turns are apart."""
+    series: dict[str, list[float]] = {kind: [] for kind in kinds}
     for turn in range(WARM_UP + TURNS):
         for kind, run in kinds.items():
             seconds = run()
             if turn >= WARM_UP:
                 series[kind].append(seconds)
-        again = kinds[twice]()
-        if turn >= WARM_UP:
-            series["again"].append(again)
-    first, second = float(np.median(series[twice])), float(np.median(series["again"]))
-    series[twice] += series["again"]
-    medians = {kind: float(np.median(series[kind])) for kind in kinds}
-    return medians, max(first, second) / min(first, second) - 1
+    return {kind: float(np.median(own)) for kind, own in series.items()}, halves_apart(series[noisy])
 
 
 MEASUREMENTS: dict[str, Callable[[str, Path], Measured]] = {

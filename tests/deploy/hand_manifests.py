@@ -14,6 +14,7 @@ from dnnplan.deploy.manifest import (
     INSTANCE,
     MANIFEST,
     PLAN,
+    JobEntry,
     Manifest,
     ModelEntry,
     Predicted,
@@ -145,6 +146,7 @@ def write_folder(folder: Path, *, operator: dict[str, str] | None = None, overla
         devices=("one", "two"),
         models=(ModelEntry(name="net", file="original.onnx", sha256=digest),),
         segments=tuple(entries),
+        jobs=(JobEntry(task="net", model="net", inputs={"x": "net/0/x"}, outputs={"y": "net/0/y"}),),
         values=tuple(values),
         order=dict(decided.order),
         transfers=(

@@ -140,11 +140,14 @@ def originals(opened: OpenFolder, given: list[Path] | None) -> dict[str, Path] |
         Files are given, but not of every model.
     """
     from dnnplan.deploy.sources import model_files
+    from dnnplan.instances import Instance, Model
 
-    if opened.instance is None or opened.plan is None:
+    # Those of the manifest: after a task graph was applied the instance has one network made of several.
+    models = tuple(Model(name=entry.name, source=entry.file) for entry in opened.manifest.models)
+    if opened.plan is None:
         return None
     try:
-        return model_files(opened.plan, opened.instance, given or ())
+        return model_files(opened.plan, Instance(models=models), given or ())
     except InputError:
         if given:
             raise

@@ -24,6 +24,7 @@ from dnnplan.deploy.run.folder import Folder, open_folder
 from dnnplan.deploy.run.inputs import input_arrays
 from dnnplan.deploy.run.machine import core_warnings, load_warning
 from dnnplan.deploy.run.report import quantiles
+from dnnplan.deploy.sources import whole_model
 from dnnplan.instances import Instance
 from dnnplan.instances.errors import InputError
 
@@ -73,7 +74,7 @@ def gather(
         times=times,
         share=share,
         fit=found,
-        source=PARTS if models is None else ORIGINALS,
+        source=PARTS if _by_parts(opened, models) else ORIGINALS,
         warnings=tuple(warnings),
     )
 
@@ -99,19 +100,31 @@ def _networks(opened: Folder, models: Mapping[str, Path] | None) -> list[Network
     """What is timed: the originals, or the parts of the first job of each model."""
     assert opened.instance is not None
     manifest = opened.manifest
-    seeds = {entry.name: entry.seed for entry in manifest.models}
-    names = list(dict.fromkeys(segment.model for segment in manifest.segments))
-    nodes = {model: nodes_of_layers(opened.instance, model) for model in names}
-    if models is not None:
-        if missing := [model for model in names if model not in models]:
+    task_models = _task_models(opened)
+    nodes = {model: nodes_of_layers(opened.instance, model) for model in task_models.values()}
+    if models is not None and not _by_parts(opened, models):
+        entries = {entry.name: entry for entry in manifest.models}
+        if missing := [model for model in nodes if model not in models]:
             raise InputError(f"the original of model {missing[0]!r} is not given (--models)")
-        return [read_network(m, models[m], m, nodes[m], seed=seeds.get(m)) for m in names]
+        return [read_network(m, whole_model(entries[m], models[m]), m, nodes[m]) for m in nodes]
     found = []
-    for model in names:
-        first = next((s.task, s.job) for s in manifest.segments if s.model == model)
+    for model in nodes:
+        first = next((s.task, s.job) for s in manifest.segments if task_models[s.task] == model)
         own = [s for s in manifest.segments if (s.task, s.job) == first]
         found += [read_network(s.name, opened.files[s.name], model, nodes[model]) for s in own]
     return found
+
+
+def _task_models(opened: Folder) -> dict[str, str]:
+    """The model of each task in the instance that is mapped."""
+    assert opened.instance is not None
+    return {task.name: task.model for task in opened.instance.effective_tasks()}
+
+
+def _by_parts(opened: Folder, models: Mapping[str, Path] | None) -> bool:
+    """Whether parts are timed: the originals are not known, or a task graph has made one network of several."""
+    originals = {entry.name for entry in opened.manifest.models}
+    return models is None or not set(_task_models(opened).values()) <= originals
 
 
 def _fit(
@@ -120,9 +133,9 @@ def _fit(
     table: Mapping[str, Mapping[str, Mapping[str, float]]],
     sizes: Mapping[str, int],
 ) -> Fit:
-    samples = []
+    samples, models = [], _task_models(opened)
     for segment in opened.manifest.segments:
-        rows = table[segment.model]
+        rows = table[models[segment.task]]
         took = np.median([one.stamps[segment.name][2] - one.stamps[segment.name][1] for one in passes])
         samples.append(
             SegmentSample(
@@ -212,7 +225,8 @@ class Gathered:
 
     def alone(self, device: str) -> float:
         """Seconds of all jobs on one device, one after the other, with the others idle."""
-        jobs = {(s.task, s.job): s.model for s in self.opened.manifest.segments}
+        models = _task_models(self.opened)
+        jobs = {(s.task, s.job): models[s.task] for s in self.opened.manifest.segments}
         if self.source == ORIGINALS:
             return sum(self.timings[model, device].in_turn for model in jobs.values())
         return sum(_sum(self.times.alone, model, device) + self.fit.call for model in jobs.values())

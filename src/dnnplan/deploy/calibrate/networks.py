@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dnnplan.costs.profile.graphs import spell_out
+from dnnplan.costs.sharing.expand import SHARED
 from dnnplan.instances import Instance
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
@@ -28,8 +29,6 @@ class Network:
         The ONNX file.
     layer_of_node, layer_of_value
         The layer that a node is part of, and that makes a value; values that no layer makes are not in it.
-    inputs, outputs
-        Bytes are not known here: names of what goes in and out.
     """
 
     name: str
@@ -39,19 +38,15 @@ class Network:
     layer_of_value: Mapping[str, str]
 
 
-def read_network(
-    name: str, path: Path, model: str, nodes: Mapping[str, str], *, seed: int | None = None
-) -> Network:
-    """A file as a network to be timed.
+def read_network(name: str, source: Path | bytes, model: str, nodes: Mapping[str, str]) -> Network:
+    """A file, or the content of one, as a network to be timed.
 
     Parameters
     ----------
     model
         The model of the instance that its layers are of.
     nodes
-        The layer of each node of the file, by the name that the reader of ONNX files gives it.
-    seed
-        The file holds no learnt weights, and gets those of `materialise` with this seed.
+        The layer of each node, by the name that the reader of ONNX files gives it.
 
     Raises
     ------
@@ -60,15 +55,9 @@ def read_network(
     InputError
         Its weights lie in other files.
     """
-    proto = load_model(path, ReadLimits())
+    proto = parse(source) if isinstance(source, bytes) else load_model(source, ReadLimits())
     if any(tensor.data_location for tensor in proto.graph.initializer):
-        raise InputError(
-            "weights lie in other files; calibration times networks of one file", source=str(path)
-        )
-    if seed is not None:
-        from dnnplan.instances.formats.onnx.materialise import seed_weights
-
-        seed_weights(proto, seed=seed, source=str(path))
+        raise InputError("weights lie in other files; calibration times networks of one file", source=name)
     return named(name, proto, model, nodes)
 
 
@@ -99,6 +88,8 @@ def named(name: str, proto: Any, model: str, nodes: Mapping[str, str]) -> Networ
 def nodes_of_layers(instance: Instance, model: str) -> dict[str, str]:
     """The layer of each ONNX node of a model, as its reader noted them.
 
+    In the network that a task graph makes, layers are called ``task/layer``, and nodes in parts ``task/node``.
+
     Raises
     ------
     InputError
@@ -107,19 +98,14 @@ def nodes_of_layers(instance: Instance, model: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for layer in next(one for one in instance.models if one.name == model).layers:
         names = layer.attributes.get("onnx_nodes")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise InputError(
                 f"model {model!r}: layer {layer.name!r} does not say which ONNX nodes it stands for "
                 "(attributes.onnx_nodes); plan networks that were read from ONNX files"
             )
-        found.update(dict.fromkeys(names, layer.name))
+        prefix = f"{layer.name.split('/')[0]}/" if model == SHARED else ""
+        found.update((prefix + name, layer.name) for name in names)
     return found
-
-
-def input_names(proto: Any) -> list[str]:
-    """Inputs that are no weights."""
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    return [value.name for value in proto.graph.input if value.name not in weights]
 
 
 def parse(data: bytes) -> Any:

@@ -126,6 +126,8 @@ def run_folder(
         if models is not None:
             say("running the original models")
             reference, label = original_outputs(folder.manifest, models, arrays), ORIGINALS
+            if lost := [value for value in folder.program.outputs if value not in reference]:
+                raise InputError(f"the manifest does not say of which model {lost[0]!r} is an output")
         apart = [checked_pass(executor, reference)]
         for _ in range(warm_up):
             executor.run()
