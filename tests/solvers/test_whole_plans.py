@@ -54,7 +54,7 @@ def test_answers_are_valid_and_no_bound_is_above_the_best(name: str) -> None:
     assert able.problem == "whole"
     for seed in SEEDS:
         instance, best = small(seed), least(seed)
-        result = solved(instance, name, time_limit=20 if able.exact else 3)
+        result = solved(instance, name, time_limit=20 if able.exact else 2)
         assert msgspec.json.decode(result.to_json(), type=Result) == result
         if best is None:
             assert result.plan is None, seed
@@ -110,7 +110,11 @@ def test_same_seed_same_answer_under_a_work_limit(name: str) -> None:
 @EVERY
 def test_networks_that_share_nothing_are_ordered_and_mapped(name: str) -> None:
     instance = replace(whole_instance(2, 3, 2, seed=1), sharing=None, limits=Limits())
-    result = solved(instance, name, time_limit=10)
+    if name == "cpsat":
+        with pytest.raises(UnsupportedError, match="nothing can be shared"):
+            solved(instance, name)
+        return
+    result = solved(instance, name, time_limit=20 if name != "lns" else 3)
     assert result.valid, result.violations
     assert result.plan is not None
     assert result.plan.groups == ()
