@@ -10,6 +10,8 @@ from dnnplan.instances.platform import Platform
 from dnnplan.instances.wording import show
 
 MEMBER = "now"
+LEAST, MOST = 1e-12, 1e12
+"""Shares beyond these were not noted here."""
 
 
 def share(instance: Instance, what: str, name: str) -> float:
@@ -17,10 +19,11 @@ def share(instance: Instance, what: str, name: str) -> float:
     tree = instance.extensions.get(MEMBER)
     table = tree.get(what) if isinstance(tree, dict) else None
     value = table.get(name, 1.0) if isinstance(table, dict) else 1.0
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    if not good:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not LEAST <= value <= MOST:
+        expected = f"expected a number from {LEAST:g} to {MOST:g}"
         raise InputError(
-            problems=[Problem(f"extensions.{MEMBER}.{what}.{name}", f"{show(value)}, expected a number > 0")]
+            problems=[Problem(f"extensions.{MEMBER}.{what}.{name}", f"{show(value)}, {expected}")]
         )
     return float(value)
 
@@ -28,7 +31,8 @@ def share(instance: Instance, what: str, name: str) -> float:
 def with_share(instance: Instance, what: str, name: str, value: float) -> Instance:
     """The instance in which that share is noted; 1 is not."""
     tree = instance.extensions.get(MEMBER)
-    now = {key: dict(table) for key, table in tree.items()} if isinstance(tree, dict) else {}
+    known = tree.items() if isinstance(tree, dict) else ()
+    now = {key: dict(table) for key, table in known if isinstance(table, dict)}
     now.setdefault(what, {})[name] = value
     if value == 1:
         del now[what][name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dnnplan.costs import Evaluation
 from dnnplan.costs.objectives import TOLERANCE, objective_name, objective_unit, objective_value
 from dnnplan.instances import ObjectiveValue, Result, SolverError
-from dnnplan.instances.result import GAP_TOLERANCE, Status
+from dnnplan.instances.result import GAP_TOLERANCE, Status, StopReason
 from dnnplan.solvers.replan.result import Replan, Standing, Step, gap_of, standing
 from dnnplan.solvers.replan.run import Run
 from dnnplan.solvers.replan.warm import is_warm
@@ -50,6 +50,14 @@ def _moved(run: Run, evaluation: Evaluation) -> tuple[Step, ...]:
     )
 
 
+def _stop_reason(run: Run) -> StopReason:
+    if run.search.proved:
+        return "proved"
+    if run.search.interrupted:
+        return "interrupted"
+    return "exhausted" if run.exhausted else "time_limit"
+
+
 def result_of(run: Run) -> Result:
     """The new plan as a result: objective, bound and gap of the plan itself, migration left out.
 
@@ -73,7 +81,7 @@ def result_of(run: Run) -> Result:
         status = "error" if violations else "optimal" if optimal else "feasible"
     return Result(
         status=status,
-        stop_reason="proved" if search.proved else "interrupted" if search.interrupted else "time_limit",
+        stop_reason=_stop_reason(run),
         objective=ObjectiveValue(name=objective_name(stages), value=value, unit=objective_unit(stages[0])),
         bound=bound,
         bound_name=search.bound_name,

@@ -27,6 +27,8 @@ from dnnplan.solvers.start import propose_simple_plans
 
 RESERVE, LEAST_RESERVE = 1.5, 0.0025
 """What is left of the time for the last check: times what the first one took, and at least seconds."""
+BUSY, SLICE = 1.5, 0.008
+"""Seconds by seconds of the processor from which others have it too, and for how long at a time: then that is left."""
 PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
 """Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
 with, since it looks at the clock less often."""
@@ -59,6 +61,7 @@ class Run:
         stop: Callable[[], bool] | None,
     ) -> None:
         self.began, self.deadline = began, deadline
+        self.started, self.worked = time.perf_counter(), time.thread_time()
         self.phases: list[Phase] = []
         self.note("events")
         self.after = subject.after(instance)
@@ -74,7 +77,7 @@ class Run:
         self.word: str | None = None
         self.first: Checked | None = None
         self.last: Checked | None = None
-        self.planning = 0.0
+        self.planning, self.exhausted = 0.0, False
         self.guide: Guide | None = None
         self.note("view")
 
@@ -110,7 +113,9 @@ class Run:
         if search.best is not None:
             before_check = time.perf_counter()
             self.first = (search.best, *self._checked(search.best))
-            self.reserve += RESERVE * (time.perf_counter() - before_check)
+            took = time.perf_counter() - before_check
+            busy = time.perf_counter() - self.started > BUSY * (time.thread_time() - self.worked)
+            self.reserve += max(RESERVE * took, took + SLICE * busy)
         self.note("check")
 
     def _rebuild(self) -> None:
@@ -159,7 +164,7 @@ class Run:
             self.note("lists")
             proves = self._can_prove(until)
             pause = until - PROVE_SHARE * (until - time.perf_counter()) if proves else until
-            walk.run(pause, lambda: self._over(pause))
+            self.exhausted = walk.run(pause, lambda: self._over(pause))
             self.note("search")
             if proves and not self._over(until):
                 self._prove(until)

@@ -117,15 +117,20 @@ class Walk:
         self.best_order[:], self.best_place[:] = self.order, self.place
         return True
 
-    def run(self, until: float, over: Callable[[], bool]) -> None:
-        """Walk until that moment of `time.perf_counter`, until told so, or until more steps are hardly worth it."""
+    def run(self, until: float, over: Callable[[], bool]) -> bool:
+        """Walk until that moment of `time.perf_counter`, until told so, or until more steps are hardly worth it.
+
+        Returns
+        -------
+        Whether it was the last of these.
+        """
         length, cycle = CYCLE, 0
         steps = FIRST_STEPS
         while not over() and self.idle <= PATIENCE * self.view.n**2:
             began = time.perf_counter()
             length = min(length, until - began)
             if length <= 0:
-                return
+                return False
             hot, spread = HEATS[cycle % len(HEATS)]
             moment, waiting = 0.0, False
             self.restart()
@@ -146,6 +151,7 @@ class Walk:
                 self.propose()
             length *= GROWTH
             cycle += 1
+        return not over()
 
 
 def list_plans(

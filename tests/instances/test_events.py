@@ -207,6 +207,21 @@ def test_a_mode_scales_power_too_and_full_speed_restores() -> None:
     assert apply(half, DeviceThrottled(device="npu", speed=1)) == start
 
 
+@pytest.mark.parametrize(
+    "now", [5, {"speed": 3}, {"speed": {"cpu": "x"}}, {"speed": {"cpu": 0}}, {"speed": {"cpu": 1e-300}}]
+)
+def test_notes_of_others_are_refused_or_ignored(now: object) -> None:
+    instance = two_devices(extensions={"now": now})
+    try:
+        slow = apply(instance, DeviceThrottled(device="cpu", speed=0.5))
+    except InputError as error:
+        slow, where = None, error.problems[0].path
+    if slow is None:
+        assert where == "event.extensions.now.speed.cpu"
+    else:
+        assert slow.extensions["now"] == {"speed": {"cpu": 0.5}}
+
+
 @pytest.mark.parametrize("seconds_and_joules", [True, False])
 def test_energy_follows_power_and_speed(seconds_and_joules: bool) -> None:
     costs = Costs(latency={"net": {"a": {"cpu": 2.0}}}, energy={"net": {"a": {"cpu": 6.0}}})
