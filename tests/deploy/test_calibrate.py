@@ -19,17 +19,20 @@ from dnnplan.costs.profile.trace import KernelTimes
 from dnnplan.deploy.calibrate import calibrate
 from dnnplan.deploy.calibrate.attribution import attribute
 from dnnplan.deploy.calibrate.fit import Cuts, Fit, SegmentSample, busy_shares, fit, near, wake_times
-from dnnplan.deploy.calibrate.gather import _inner_bytes
+from dnnplan.deploy.calibrate.gather import _doubts, _inner_bytes
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
 from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer
 from dnnplan.deploy.calibrate.replan import plan_shares, replan
 from dnnplan.deploy.calibrate.timing import Timing, Timings, check_seats, time_networks
-from dnnplan.deploy.run import Pass, RunError, Seat, open_folder
+from dnnplan.deploy.run import Pass, RunError, Seat, open_folder, run
 from dnnplan.deploy.run.program import Program, Step
+from dnnplan.deploy.run.report import quantiles
+from dnnplan.deploy.split import split
 from dnnplan.instances import InputError, Instance, Layer, Model, Tensor
 from dnnplan.instances.sections import Costs
 from tests.deploy.hand_manifests import TIMES, instance, plan, write_folder
+from tests.support.deploy_networks import branch, joint_plan, saved, sharing_tasks
 
 
 def convolutions() -> Network:
@@ -157,6 +160,18 @@ def test_the_fit_finds_what_made_up_segments_were_made_with():
 
 def test_the_fit_of_nothing_is_what_was_known():
     assert fit([], [], []) == Fit()
+
+
+def test_a_busy_machine_does_not_make_layers_fast():
+    disturbed = [
+        SegmentSample(layers, 0.0, 0.0, layers / 3) for layers in np.linspace(1e-3, 1e-2, 20).tolist()
+    ]
+    assert fit(disturbed, [], []).scale == pytest.approx(0.8)
+
+
+def test_passes_that_vary_are_doubted():
+    assert _doubts(quantiles([1.0] * 20)) == []
+    assert "quiet" in _doubts(quantiles([1.0, 1.4] * 10))[0]
 
 
 def test_fitted_figures_never_get_negative():
@@ -330,3 +345,34 @@ def test_border_bytes_count_what_crosses_inside_the_network(tmp_path):
     sizes = {f"net/0/{name}": 10**at for at, name in enumerate("xrlmy")}
     assert _inner_bytes(opened, ["net/0/x", "net/0/r", "net/0/l"], sizes) == 10 + 100
     assert _inner_bytes(opened, ["net/0/m", "net/0/y"], sizes) == 1000
+
+
+NAMES = ("seg", "depth")
+
+
+@pytest.mark.parametrize("groups", [(("t-seg", "t-depth"),), (("t-seg",), ("t-depth",))])
+def test_task_graphs_are_calibrated_by_their_parts(tmp_path, groups):
+    """Layers of the one network that a task graph makes are found in the parts, under the names of their tasks."""
+    if len(available_cores()) < 2:
+        pytest.skip("needs two cores")
+    files = {name: saved(branch(at, image=name[0]), tmp_path, name) for at, name in enumerate(NAMES)}
+    whole = sharing_tasks(list(files.values()))
+    split(joint_plan(whole, (groups, groups), 1), whole, files, tmp_path / "parts")
+    found = calibrate(tmp_path / "parts", models=files, repeats=4, seconds=0.2)
+    assert found.report.networks_from == "parts"
+    (rows,) = found.instance.costs.latency.values()
+    assert len(rows) == len(found.instance.models[0].layers)
+    assert {layer.split("/")[0] for layer, row in rows.items() if max(row.values()) > 0} == {
+        "t-seg",
+        "t-depth",
+    }
+
+
+def test_original_models_of_task_graphs_are_compared(tmp_path):
+    files = {name: saved(branch(at, image=name[0]), tmp_path, name) for at, name in enumerate(NAMES)}
+    whole = sharing_tasks(list(files.values()))
+    groups = (("t-seg", "t-depth"),)
+    split(joint_plan(whole, (groups, groups), 1), whole, files, tmp_path / "parts")
+    report = run(tmp_path / "parts", repeats=2, models=files, share_cores=True)
+    assert report.outputs_equal
+    assert report.reference == "original models"

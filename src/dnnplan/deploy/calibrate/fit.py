@@ -18,6 +18,8 @@ LAYOUT, LAYOUT_DOUBT = 2e-10, 5e-10
 COPY, COPY_OVERHEAD = 1 / 20e9, 2e-6
 WAKE = 25e-6
 """Seconds until a waiting worker goes on."""
+SCALES = (0.8, 1.25)
+"""Least and largest scale: what goes beyond is a machine that was busy with something else."""
 SCALE_DOUBT, SEGMENT_ERROR, CLOCK_ERROR = 0.02, 0.015, 5e-6
 """How far the scale is believed to be from 1, segments from the sum of their parts, and moments from the truth."""
 
@@ -114,9 +116,8 @@ def fit(
     rows = np.array([(s.layers, 1.0, s.read, s.left) for s in segments]).reshape(-1, 4)
     target = np.array([s.measured for s in segments])
     known, doubt = (1.0, CALL, LAYOUT, LAYOUT), (SCALE_DOUBT, CALL_DOUBT, LAYOUT_DOUBT, LAYOUT_DOUBT)
-    scale, call, layout_in, layout_out = near(
-        rows, target, CLOCK_ERROR + SEGMENT_ERROR * target, known, doubt
-    )
+    error = CLOCK_ERROR + SEGMENT_ERROR * target
+    scale, call, layout_in, layout_out = near(rows, target, error, known, doubt, {0: SCALES})
     sizes = np.array([(size, 1.0) for size, _ in copies]).reshape(-1, 2)
     spent = np.array([seconds for _, seconds in copies])
     copy, overhead = near(sizes, spent, 1e-6 + 0.1 * spent, (COPY, COPY_OVERHEAD), (COPY, COPY_OVERHEAD))
@@ -139,7 +140,12 @@ def _cuts(
 
 
 def near(
-    rows: np.ndarray, target: np.ndarray, error: np.ndarray, known: Sequence[float], doubt: Sequence[float]
+    rows: np.ndarray,
+    target: np.ndarray,
+    error: np.ndarray,
+    known: Sequence[float],
+    doubt: Sequence[float],
+    ends: Mapping[int, tuple[float, float]] | None = None,
 ) -> tuple[float, ...]:
     """Least squares with a normal prior for each coefficient, none of which gets below 0.
 
@@ -149,6 +155,8 @@ def near(
         (n, k), (n,) and (n,): coefficients times rows is about target, give or take error.
     known, doubt
         (k,) mean and standard deviation of each coefficient before anything is measured.
+    ends
+        Least and largest value of single coefficients.
 
     Examples
     --------
@@ -161,7 +169,8 @@ def near(
     # In units of their doubt, so that seconds a byte and factors are of one size.
     scaled = np.vstack([rows * prior / error[:, None], np.eye(len(prior))])
     right = np.concatenate([target / error, np.asarray(known) / prior])
-    found = lsq_linear(scaled, right, bounds=(0, np.inf), method="bvls")
+    bounds = np.array([(ends or {}).get(at, (0.0, np.inf)) for at in range(len(prior))]) / prior[:, None]
+    found = lsq_linear(scaled, right, bounds=tuple(bounds.T), method="bvls")
     return tuple((found.x * prior).tolist())
 
 

@@ -23,13 +23,15 @@ from dnnplan.deploy.run.executor import Executor, Pass
 from dnnplan.deploy.run.folder import Folder, open_folder
 from dnnplan.deploy.run.inputs import input_arrays
 from dnnplan.deploy.run.machine import core_warnings, load_warning
-from dnnplan.deploy.run.report import quantiles
+from dnnplan.deploy.run.report import Quantiles, quantiles
 from dnnplan.deploy.sources import whole_model
 from dnnplan.instances import Instance
 from dnnplan.instances.errors import InputError
 
 ORIGINALS, PARTS = "original models", "parts"
 WARM_UP = 3
+MOST_NOISE, MOST_SPREAD = 0.03, 0.15
+"""A/A noise, and relative distance of the quantiles of passes, above which a calibration is doubtful."""
 
 
 def gather(
@@ -273,8 +275,19 @@ class Gathered:
             ),
             best_alone=min(alone.values()),
             replanned=replanned,
-            warnings=self.warnings,
+            warnings=(*self.warnings, *_doubts(latency)),
         )
+
+
+def _doubts(latency: Quantiles) -> list[str]:
+    """A warning where passes vary so much that what was fitted means little."""
+    spread = latency.high / latency.low - 1 if latency.low > 0 else 0.0
+    if latency.noise < MOST_NOISE and spread < MOST_SPREAD:
+        return []
+    return [
+        f"passes vary (A/A noise {100 * latency.noise:.1f} %, 10 to 90 % of them {100 * spread:.0f} % apart): "
+        "calibrate again when the machine is quiet"
+    ]
 
 
 def _sum(table: Mapping[str, Mapping[str, Mapping[str, float]]], model: str, device: str) -> float:
