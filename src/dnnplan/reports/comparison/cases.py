@@ -53,14 +53,15 @@ class Case:
 
     Parameters
     ----------
-    suite, instance, objective, limits
-        What is the same in all runs.
+    suite, instance, problem, objective, limits
+        What is the same in all runs; problem and objective are empty where the instance says them.
     maximise
         Whether more is better.
     """
 
     suite: str
     instance: str
+    problem: str
     objective: str
     limits: tuple[tuple[str, float], ...]
     unit: str | None
@@ -72,7 +73,7 @@ class Case:
     @property
     def name(self) -> str:
         """The instance, with what else tells it from other cases."""
-        more = [self.objective] if self.objective else []
+        more = [text for text in (self.problem, self.objective) if text]
         more += [f"{name} <= {limit:g}" for name, limit in self.limits]
         return f"{self.instance} ({', '.join(more)})" if more else self.instance
 
@@ -137,7 +138,7 @@ def cases_of(rows: Iterable[Row]) -> tuple[Case, ...]:
 
 
 def _case_key(row: Row) -> tuple[object, ...]:
-    return (row.suite, row.instance, row.instance_hash, row.objective, tuple(sorted(row.limits.items())))
+    return (row.suite, row.instance, row.instance_hash, row.problem, row.objective, tuple(sorted(row.limits.items())))
 
 
 def _with_several_limits(rows: Sequence[Row]) -> set[str]:
@@ -153,6 +154,7 @@ def _case(rows: Sequence[Row], several: set[str]) -> Case:
     return Case(
         suite=first.suite,
         instance=first.instance,
+        problem=first.problem,
         objective=first.objective,
         limits=tuple(sorted(first.limits.items())),
         unit=next((row.unit for row in rows if row.unit is not None), None),

@@ -20,7 +20,8 @@ def kinds_of(cases: Iterable[Case]) -> dict[str, Kind]:
     found: dict[str, Kind] = {}
     for case in cases:
         for run in case.runs:
-            known = _known(run.row.solver)
+            problem = run.row.problem or (run.row.plan.problem if run.row.plan is not None else "")
+            known = _known(run.row.solver, problem)
             exact = run.row.status == "optimal" if known is None else known
             if exact or run.method not in found:
                 found[run.method] = "exact" if exact else "heuristic"
@@ -28,15 +29,17 @@ def kinds_of(cases: Iterable[Case]) -> dict[str, Kind]:
 
 
 @cache
-def _known(solver: str) -> bool | None:
-    """Whether a solver of that name is exact in any problem; None: there is no such solver."""
+def _known(solver: str, problem: str) -> bool | None:
+    """Whether a solver of that name is exact in a problem, or in any; None: there is no such solver."""
     from dnnplan.solvers.registry import PROBLEMS, get_solver
 
-    answers = []
-    for problem, own in PROBLEMS.items():
+    answers = {}
+    for name, own in PROBLEMS.items():
         if solver in own:
             try:
-                answers.append(get_solver(solver, problem).capabilities.exact)
+                answers[name] = get_solver(solver, name).capabilities.exact
             except (DnnplanError, ImportError):
                 continue
-    return any(answers) if answers else None
+    if problem in answers:
+        return answers[problem]
+    return any(answers.values()) if answers else None

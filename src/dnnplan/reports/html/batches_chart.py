@@ -20,8 +20,8 @@ NAMED = 12
 Decisions = Sequence[tuple[int, tuple[int, ...]]]
 
 
-def serving_figures(instance: Instance, plan: Plan) -> tuple[Figure, Figure, dict[str, float]]:
-    """Batches and latencies of a plan, and its measures.
+def serving_figures(instance: Instance, plan: Plan) -> tuple[Figure, Figure, dict[str, tuple[float, str | None]]]:
+    """Batches and latencies of a plan, and its measures with their units.
 
     Raises
     ------
@@ -31,7 +31,8 @@ def serving_figures(instance: Instance, plan: Plan) -> tuple[Figure, Figure, dic
     view = offline_serving(instance)
     judged = view.judge(plan)
     times = serving_times(view.serving, view.samples, judged.decisions)
-    return _batches(view, judged.decisions, times), _latencies(view, times), dict(judged.measures)
+    measures = {name: (value, view.unit(name)) for name, value in judged.measures.items()}
+    return _batches(view, judged.decisions, times), _latencies(view, times), measures
 
 
 def _batches(view: OfflineServing, decisions: Decisions, times: ServingTimes) -> Figure:

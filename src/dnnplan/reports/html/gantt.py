@@ -24,6 +24,8 @@ MOST_LABELS = 160
 MOST_MOMENTS = 1200
 """Steps of a memory profile that are drawn; of more the highest of each stretch."""
 MOST_MEMORIES = 12
+MANY_STEPS = 40
+"""Steps of the critical path from which outlines are thin."""
 _PATTERNS = ("", "/", ".", "x")
 _MEMORY_PIXELS = 170
 CRITICAL = "critical path"
@@ -53,7 +55,7 @@ def gantt_figure(schedule: Schedule, evaluation: Evaluation, path: Sequence[Step
     split = below / (above + below)
     layout: dict[str, Any] = {
         "height": above + below + 50,
-        "left": 30 + 7 * min(22, max(len(row.name) for row in rows)),
+        "left": 30 + 7 * min(28, max(len(name) for _, name in ticks)),
         "xaxis": {
             "title": f"time ({unit})",
             "range": [0, schedule.latency / size * 1.004 or 1],
@@ -258,7 +260,7 @@ def _critical(
         "x": [(step.end - step.start) / size for step, _ in steps],
         "y": [lane.centre for _, lane in steps],
         "width": [lane.height for _, lane in steps],
-        "marker": {"color": "@none", "line": {"width": 2.2, "color": "@critical"}},
+        "marker": {"color": "@none", "line": {"width": 2.2 if len(steps) <= MANY_STEPS else 1.2, "color": "@critical"}},
         "hoverinfo": "text",
         "text": [
             hover(f"{step.name}, {step.where}", f"{readable(step.start, 's')} to {readable(step.end, 's')}",
@@ -316,7 +318,7 @@ def _memory(evaluation: Evaluation, latency: float, size: float) -> tuple[list[d
         traces.append(
             {
                 **common,
-                "name": f"memory {label(names[m], 28)}",
+                "name": label(names[m] if "memory" in names[m] else f"memory {names[m]}", 36),
                 "x": [*(moments / size).tolist(), latency / size],
                 "y": [*(held / scale).tolist(), float(held[-1]) / scale],
                 "text": [*text, text[-1]],

@@ -11,6 +11,7 @@ from dnnplan.costs import Evaluation, evaluate
 from dnnplan.costs.explain import Explanation, explain
 from dnnplan.costs.whole import whole_problem
 from dnnplan.instances import Instance, Limits, Plan, Result
+from dnnplan.reports.comparison.words import capital, counted
 from dnnplan.reports.html import plan_tables
 from dnnplan.reports.html.batches_chart import serving_figures
 from dnnplan.reports.html.document import Block, Cell, Column, Document, Section, Table, Tile, Tiles, View, Words, shown
@@ -25,6 +26,9 @@ from dnnplan.reports.task_views import task_views
 from dnnplan.reports.units import number, percent, readable
 from dnnplan.reports.whole_plan_text import order_line
 from dnnplan.reports.whole_views import is_whole, whole_views
+
+Measures = dict[str, tuple[float, str | None]]
+"""Figures with their units by name."""
 
 
 def plan_document(instance: Instance, plan: Plan, result: Result | None = None, *, name: str = "") -> Document:
@@ -71,7 +75,7 @@ def _whole(instance: Instance, plan: Plan, result: Result | None) -> list[Sectio
     bare = with_members(instance, objective="latency", limits=Limits())
     evaluation: Evaluation = whole_problem(bare).judge(plan).decisions.evaluation
     summary, *rest = _mapping(evaluation, views.schedule, result)
-    sections = [Section(summary.title, [*summary.blocks, Words(f"{_capital(order_line(views))}.")])]
+    sections = [Section(summary.title, [*summary.blocks, Words(f"{capital(order_line(views))}.")])]
     if views.graph is not None:
         tree = tree_figure(views.graph, views.names, views.order, views.graph.costs.unit, views.networks)
         sections.append(Section("What is shared", [tree]))
@@ -80,7 +84,8 @@ def _whole(instance: Instance, plan: Plan, result: Result | None) -> list[Sectio
 
 def _tasks(instance: Instance, plan: Plan, result: Result | None) -> list[Section]:
     views = task_views(instance, plan)
-    sections = [Section("Summary", list(_plain_summary(result, dict(result.measures) if result else {})))]
+    measures = {} if result is None else {n: (v, MEASURE_UNITS.get(n)) for n, v in result.measures.items()}
+    sections = [Section("Summary", list(_plain_summary(result, measures)))]
     if views.graph is not None:
         sections.append(Section("What is shared", [tree_figure(views.graph, views.names, views.order, views.unit)]))
     if views.ordering is not None:
@@ -123,7 +128,7 @@ def _mapping_tiles(
         yield Tile(percent(use.share), f"busy: {use.kind} {shown(use.name, 30)}", "the busiest of all devices and links")
     if cost.memory:
         fullest = max(cost.memory, key=lambda memory: cost.memory[memory])
-        yield Tile(readable(cost.memory[fullest], "bytes"), f"peak of memory {shown(fullest, 30)}", "the largest of all memories")
+        yield Tile(readable(cost.memory[fullest], "bytes"), f"peak of {shown(fullest, 30)}", "the largest of all memories")
 
 
 def _quality(result: Result | None) -> Iterator[Tile]:
@@ -143,14 +148,14 @@ def _quality(result: Result | None) -> Iterator[Tile]:
 def _sentences(evaluation: Evaluation, explanation: Explanation, result: Result | None) -> Iterator[Words]:
     problem = evaluation.problem
     if result is not None:
-        yield Words(f"{_capital(proven(result))}.", lead=True)
+        yield Words(f"{capital(proven(result))}.", lead=True)
     calls = len(evaluation.decisions.calls)
     moved = sum(t.end > t.start for t in evaluation.transfers)
     used = len({*evaluation.graph.device})
     parts = ", ".join(f"{percent(explanation.shares[k])} {word}" for k, word in _SHARES if explanation.shares[k] > 0)
     yield Words(
-        f"{problem.n:,} layers of {len(problem.jobs)} {'jobs' if len(problem.jobs) > 1 else 'job'} run as {calls:,} calls on "
-        f"{used} of {problem.m} devices, with {moved:,} transfers. The critical path has {len(explanation.path):,} steps: {parts or 'nothing'}.",
+        f"{counted(problem.n, 'layer')} of {counted(len(problem.jobs), 'job')} run as {counted(calls, 'call')} on "
+        f"{used} of {problem.m} devices, with {counted(moved, 'transfer')}. The critical path has {counted(len(explanation.path), 'step')}: {parts or 'nothing'}.",
         lead=result is None,
     )
     if explanation.what_if and explanation.what_if[0].gain > 1e-4:
@@ -165,18 +170,18 @@ _SHARES: tuple[tuple[Literal["compute", "transfer", "wait"], str], ...] = (
 )
 
 
-def _plain_summary(result: Result | None, measures: dict[str, float]) -> Iterator[Block]:
+def _plain_summary(result: Result | None, measures: Measures) -> Iterator[Block]:
     told = None if result is None else result.objective.name
     tiles = [*_quality(result)]
     tiles += [
-        Tile(readable(value, MEASURE_UNITS.get(name)), shown(name.replace("_", " "), 40))
-        for name, value in measures.items()
+        Tile(readable(value, unit), shown(name.replace("_", " "), 40))
+        for name, (value, unit) in measures.items()
         if name != told
     ]
     if tiles:
         yield Tiles(tiles)
     if result is not None:
-        yield Words(f"{_capital(proven(result))}.", lead=True)
+        yield Words(f"{capital(proven(result))}.", lead=True)
     elif not tiles:
         yield Words("A plan without its result: how good it is, is not known here.", lead=True)
 
@@ -191,7 +196,3 @@ def _facts(instance: Instance, plan: Plan, result: Result | None) -> list[tuple[
         facts += [("Versions", shown(versions, 300))] if versions else []
     facts.append(("Plan", f"format {shown(plan.format_version, 20)}, problem {shown(plan.problem, 20)}"))
     return facts
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -45,10 +45,21 @@ def profile_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Sty
     return Figure(
         key="profiles",
         title="Performance profiles",
-        caption=_QUALITY + _TIME,
+        caption=_QUALITY + _TIME + different_cases(cases, kinds),
         variants=known,
         choice="Compare by",
         layout={"ytop": "share of cases", "yaxis": {"range": [-0.02, 1.04], "tickformat": ".0%"}},
+    )
+
+
+def different_cases(cases: Sequence[Case], kinds: Mapping[str, Kind]) -> str:
+    """A warning where methods were not run on the same cases."""
+    counts = {m: sum(bool(case.of(m)) for case in cases) for m in kinds}
+    if all(count == len(cases) for count in counts.values()):
+        return ""
+    return (
+        " Not all methods were run on the same cases here, and each is counted over its own: choose a suite to compare "
+        "like with like."
     )
 
 

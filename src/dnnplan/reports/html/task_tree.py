@@ -45,6 +45,7 @@ def tree_figure(
         variants=[Variant("tree", traces, _table(figures))],
         layout={
             "height": int(90 + 34 * len(names)),
+            "legend": networks is None,
             "left": 24 + 7 * min(24, max(map(len, names))),
             "xaxis": {
                 "tickvals": [b + 0.5 for b in range(blocks)],
