@@ -2,12 +2,14 @@
 #
 #   make demo-tasks                                             ten tasks on a microcontroller: share, then order
 #   make demo-costs                                             measure this machine, learn it, plan with the numbers
+#   make demo-run                                               plan, split, run, calibrate: predicted against measured
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make bench-costs, make report-costs                          all suites of latency models
 #   make bench-serving, make report-serving                      the suite of serving
+#   make bench-joint, make report-joint                          the suite of whole plans
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -22,8 +24,8 @@ COSTS := predictors this-machine
 
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
-.PHONY: demo demo-tasks demo-costs test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving clean
+.PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks \
+	bench-costs report-costs bench-serving report-serving bench-joint report-joint clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,6 +50,9 @@ demo-tasks: $(VENV)/.demo
 
 demo-costs: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.demo_costs --output demo-output --time-limit 75
+
+demo-run: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.demo_run --output demo-output --time-limit 20
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -95,6 +100,12 @@ bench-serving: $(VENV)/.demo
 
 report-serving: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report benchmarks/results/serving.sqlite --output benchmarks/results/serving.md
+
+bench-joint: $(VENV)/.demo
+	$(BIN)/dnnplan bench joint --store benchmarks/results/joint.sqlite
+
+report-joint: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.report benchmarks/results/joint.sqlite --output benchmarks/results/joint.md
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info
