@@ -4,7 +4,8 @@
 #   make demo-costs                                             measure this machine, learn it, plan with the numbers
 #   make demo-run                                               plan, split, run, calibrate: predicted against measured
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
-#   make report [SUITE=selection] [STORE=file]                  write benchmarks/results/SUITE.md from the store
+#   make report                                                 real networks, exact against heuristic: demo-output/report.html
+#   make page [SUITE=selection] [STORE=file]                    write benchmarks/results/SUITE.md from the store
 #   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make bench-costs, make report-costs                          all suites of latency models
@@ -24,7 +25,7 @@ COSTS := predictors this-machine
 
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
-.PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report bench-mapping report-mapping bench-tasks report-tasks \
+.PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
 	bench-costs report-costs bench-serving report-serving bench-joint report-joint clean
 
 $(VENV)/.demo: pyproject.toml
@@ -69,6 +70,11 @@ bench: $(VENV)/.demo
 	$(BIN)/dnnplan bench $(SUITE) --store $(STORE) $(if $(LIMIT),--time-limit $(LIMIT))
 
 report: $(VENV)/.demo
+	$(BIN)/dnnplan bench networks --store benchmarks/results/networks.sqlite
+	@mkdir -p demo-output
+	$(BIN)/dnnplan report benchmarks/results/networks.sqlite --output demo-output/report.html --force
+
+page: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(STORE) --output benchmarks/results/$(SUITE).md
 
 bench-mapping: $(VENV)/.demo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace as with_members
@@ -25,6 +26,12 @@ MAPPING_LIMITS = ("deadline", "calls_per_device", "switches")
 """Limits of mappings that are no measures."""
 Answer = tuple[Groups, Plan | Decisions | Evaluation]
 """A task graph, and a mapping of the network that it gives."""
+
+
+Rows = tuple[tuple[tuple[int, ...], ...], ...]
+"""Layers by block and task."""
+MOST_KEPT = 1_000
+"""Task graphs whose views are kept; a search may see very many."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,6 +67,7 @@ class WholeProblem:
     sense: str = field(default="min", init=False)
     networks: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False)
     views: dict[Groups, MappingProblem] = field(default_factory=dict, repr=False, init=False)
+    rows: dict[Groups, Rows] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def n(self) -> int:
@@ -81,16 +89,22 @@ class WholeProblem:
         """The task graph in which nothing is shared but a stem."""
         return (tuple((t,) for t in range(self.n)),) * self.levels
 
-    def layers(self, groups: Groups) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    def layers(self, groups: Groups) -> Rows:
         """Layers of each block of each task as indices of `mapping(groups)`; empty if nothing can be shared.
 
         Layers of a block correspond by their place in it, whatever the task graph: so a placement carries over.
         """
         if not self.levels:
             return ()
-        index = layer_index(self.mapping(groups))
-        names = layers_by_block(self.instance, named_groups(groups, self.tasks))
-        return tuple(tuple(tuple(index[name] for name in cell) for cell in row) for row in names)
+        groups = canonical_groups(groups)
+        if groups not in self.rows:
+            forget(self.rows)
+            index = layer_index(self.mapping(groups))
+            names = layers_by_block(self.instance, named_groups(groups, self.tasks))
+            self.rows[groups] = tuple(
+                tuple(tuple(index[name] for name in cell) for cell in row) for row in names
+            )
+        return self.rows[groups]
 
     def unit(self, name: str) -> str | None:
         """Unit of a measure."""
@@ -107,7 +121,9 @@ class WholeProblem:
         groups = canonical_groups(groups)
         if groups not in self.views:
             if groups not in self.networks:
+                forget(self.networks)
                 self.networks[groups] = mapping_problem(mapping_instance(self.instance, self.tasks, groups))
+            forget(self.views)
             self.views[groups] = replace(
                 self.networks[groups],
                 stages=(self.mapping_stage,),
@@ -185,6 +201,12 @@ class WholeProblem:
             task_order=tuple(self.tasks[t] for t in answer.task_order),
             times=times,
         )
+
+
+def forget(kept: dict[Groups, Any]) -> None:
+    """Make room for one more entry: the oldest goes, but the very first one, which searches begin with, stays."""
+    if len(kept) >= MOST_KEPT:
+        kept.pop(list(kept)[1], None)
 
 
 def mapping_instance(instance: Instance, tasks: tuple[str, ...], groups: Groups) -> Instance:

@@ -39,7 +39,7 @@ def indexed_groups(named: Iterable[Iterable[Iterable[str]]], tasks: Sequence[str
         Not a partition at every branch point, an unknown task, or a level that does not refine the one before.
     """
     index = {name: t for t, name in enumerate(tasks)}
-    given = [[list(group) for group in level] for level in named]
+    given = [[members for group in level if (members := list(group))] for level in named]
     if len(given) != levels:
         raise PlanError(f"groups: {len(given)} levels, expected {levels}: one for each branch point")
     for number, level in enumerate(given):
