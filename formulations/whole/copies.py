@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from dnnplan.costs.mapping import MappingProblem
-from dnnplan.costs.objectives import UNITS
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.sharing.expand import by_figures
 from dnnplan.costs.sharing.grouping import MEASURES
@@ -142,9 +141,3 @@ def are_alike(problem: WholeProblem) -> bool:
     except UnsupportedError:
         return False
     return len(signatures) == 1
-
-
-def latency_alone(problem: WholeProblem) -> bool:
-    """Whether of all measures of mappings only times matter."""
-    names = {name for name, _ in problem.stages[0]} | set(problem.limits)
-    return not names & (set(UNITS) - {"latency"})

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 
-import numpy as np
-
 from dnnplan.costs.judged import keeps_limits, loosened
 from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.sharing.grouping import MEASURES, GroupingProblem
@@ -181,10 +179,13 @@ def _tree(partitions: list[Partition], b: int, group: tuple[int, ...], classes: 
     return (label, sorted(parts, key=repr))
 
 
-def mean_branches(groups: Groups) -> float:
-    """Mean number of groups at a branch point: how much a task graph leaves apart.
-
-    >>> mean_branches((((0, 1),), ((0,), (1,))))
-    1.5
-    """
-    return float(np.mean([len(level) for level in groups])) if groups else 0.0
+def can_share(problem: WholeProblem, groups: Groups) -> bool:
+    """Whether the blocks that a task graph joins have as many layers."""
+    if not groups or problem.grouping is None:
+        return True
+    rows = problem.layers(problem.apart)[problem.grouping.rows]
+    return all(
+        len({len(row[t]) for t in group}) == 1
+        for row, partition in zip(rows, groups, strict=True)
+        for group in partition
+    )

@@ -39,6 +39,8 @@ class TaskModel:
         Relative gap of the model at which CP-SAT stops; None: that of the search.
     strategies
         Strategies of CP-SAT, by its names, for as many threads; none: its own choice.
+    part
+        Whether the model leaves answers out, so that its bounds say nothing.
     """
 
     model: cp_model.CpModel
@@ -48,6 +50,7 @@ class TaskModel:
     answers: str
     gap: float | None = None
     strategies: tuple[str, ...] = ()
+    part: bool = False
 
 
 def run_task_model(built: TaskModel, search: TaskSearch[Any], seconds: float = math.inf) -> bool:
@@ -79,10 +82,13 @@ def _run(built: TaskModel, search: TaskSearch[Any], limits: Limits, *, presolve:
         def on_solution_callback(self) -> None:
             reports.plan(built.extract(self.value))
 
-    solver.best_bound_callback = reports.bound
+    if not built.part:
+        solver.best_bound_callback = reports.bound
     status = run_in_thread(lambda: solver.solve(built.model, Watch()), solver.stop_search, reports, search)
     reports.flush(ended=True)
     search.work += float(solver.response_proto.deterministic_time)
+    if built.part and status != cp_model.MODEL_INVALID:
+        return status in (cp_model.OPTIMAL, cp_model.INFEASIBLE)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         search.improve_bound(safe_bound(solver.best_objective_bound, built.unit, built.constant), "CP-SAT")
     elif status == cp_model.INFEASIBLE:

@@ -11,8 +11,7 @@ from dnnplan.costs.objectives import UNITS
 from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.whole import WholeProblem, mapping_terms
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.formulations.whole.task_graphs import classes_of, kept_graphs, shape_of
-from dnnplan.instances import UnsupportedError
+from dnnplan.formulations.whole.task_graphs import can_share, classes_of, kept_graphs, shape_of
 
 
 @dataclass(order=True)
@@ -56,22 +55,13 @@ def candidates_of(problem: WholeProblem) -> list[Candidate]:
         shape = shape_of(groups, classes)
         if shape not in best or value < best[shape].graph:
             best[shape] = Candidate(0, 0.0, groups, value, value)
-    return [one for one in best.values() if _can_share(problem, one.groups)]
+    return [one for one in best.values() if can_share(problem, one.groups)]
 
 
 def _keeps_earlier(problem: WholeProblem, measures: dict[str, float]) -> bool:
     """Whether stages that came before allow the measures of a task graph."""
     alone = [(row, limit) for row, limit in problem.sums_at_most if not mapping_terms(row)]
     return keeps_limits(measures, {}, alone)
-
-
-def _can_share(problem: WholeProblem, groups: Groups) -> bool:
-    """Whether the blocks that a task graph joins have as many layers."""
-    try:
-        problem.mapping(groups)
-    except UnsupportedError:
-        return False
-    return True
 
 
 def mapping_weight(problem: WholeProblem) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +120,7 @@ class MappingProof:
         if plain and horizon is not None:
             v.model.add(v.makespan <= math.floor(horizon / v.tick * (1 + 1e-12)))
         for row in self.alike:
-            for first, second in zip(row, row[1:], strict=False):
+            for first, second in pairwise(row):
                 v.model.add(v.start[first] <= v.start[second])
         if not self.about_mapping:
             v.model.clear_objective()

@@ -1,7 +1,7 @@
 """Constraints on copies of layers, devices and weights, one function each.
 
-Symbols: copies c of layers, own(c) = 1: c is there; stands(e,c) = 1: copy e stands for c; devices d; x[c,d], run[c,d] in
-{0,1}; s_c, e_c start and end; t[c,d] compute time; C makespan.
+Symbols: copies c of layers, own(c) = 1: c is there; stands(e,c) = 1: copy e stands for c; devices d; x[c,d] = 1: c or
+what stands for it is on d, run[c,d] = 1: c runs there; s_c, e_c start and end; t[c,d] compute time; C makespan.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ def copies_stand_for_others(v: Variables) -> None:
             v.model.add(v.end[c] == v.end[other]).only_enforce_if(stands)
             for d in sorted(set(v.x[c]) | set(v.x[other])):
                 here, there = v.x[c].get(d), v.x[other].get(d)
-                if here is None:
-                    v.model.add_implication(stands, ~there)
-                elif there is None:
-                    v.model.add_implication(stands, ~here)
+                if here is None or there is None:
+                    v.model.add_implication(stands, ~(v.x[c] | v.x[other])[d])
                 else:
                     v.model.add_bool_or([~stands, ~here, there])
                     v.model.add_bool_or([~stands, here, ~there])

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from dnnplan.costs.objectives import UNITS
+from dnnplan.costs.routes import FloatArray
 from dnnplan.formulations.mapping.ancestors import ancestors_of
 from dnnplan.formulations.mapping.bounds import heads_and_tails
 from dnnplan.formulations.mapping.cpsat.cuts import moments
@@ -46,13 +47,14 @@ def paths_bound_starts(v: Variables) -> None:
         v.model.add(v.makespan >= v.end[c] + sum(int(tails[c, d]) * row[d] for d in known))
 
 
-def _heads_and_tails(v: Variables):  # type: ignore[no-untyped-def]
+def _heads_and_tails(v: Variables) -> tuple[FloatArray, FloatArray]:
     if ("heads", 0) not in v.extra:
         least = dataclasses.replace(
             v.view, duration=v.copies.least(v.view.duration), load=v.copies.least(v.view.load)
         )
         v.extra["heads", 0] = heads_and_tails(least)
-    return v.extra["heads", 0]
+    found: tuple[FloatArray, FloatArray] = v.extra["heads", 0]
+    return found
 
 
 def devices_work_between_moments(v: Variables) -> None:
@@ -115,7 +117,7 @@ def identical_devices_are_named_in_order(v: Variables) -> None:
 
 
 def equal_tasks_end_in_order(v: Variables) -> None:
-    """s of the first layer of the head of t <= that of u, for tasks t < u of equal layers, where they may be exchanged.
+    """Heads of tasks t < u of equal layers, where they may be exchanged: s of the first layer of t <= that of u.
 
     Always if no measure depends on which tasks share; else only within a group of the last branch point.
     """

@@ -18,7 +18,7 @@ Value = Callable[[object], int]
 
 
 def extract(v: Variables, value: Value) -> tuple[Groups, Decisions]:
-    """The task graph of a solution, and the mapping of what it leaves: starts give the order of devices and channels."""
+    """The task graph of a solution, and the mapping that it leaves: starts give the order of devices and channels."""
     groups = extract_graph(v.graph, value)
     view, copy_of = v.problem.mapping(groups), copies_of_layers(v, groups)
     place = [next(d for d, x in v.x[c].items() if value(x)) for c in copy_of]

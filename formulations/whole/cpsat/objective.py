@@ -23,7 +23,7 @@ def set_objective(v: Variables) -> None:
     for name, limit in v.problem.limits.items():
         if name == "deadline":
             latest = max((job.release for job in v.original.jobs), default=0.0) + limit
-            v.model.add(v.makespan <= math.floor(latest / v.tick * (1 + 1e-6)) + 1)
+            v.model.add(v.makespan <= math.floor(latest / v.tick * (1 + 1e-6)))
     rows = [(terms, limit) for terms, limit in limits_of(v.problem) if terms[0][0] != "deadline"]
     for terms, limit in rows:
         parts, constant = weighted(v, terms)
@@ -50,7 +50,7 @@ def weighted(v: Variables, stage: Stage) -> tuple[Terms, float]:
 def measure_of(v: Variables, name: str) -> Terms:
     """A measure of the mapping as (coefficient, integer expression >= 0) pairs; made once."""
     if ("terms of " + name, 0) not in v.extra:
-        known = {
+        known: dict[str, Callable[[], Terms]] = {
             "latency": lambda: [(v.tick, v.makespan)],
             "energy": lambda: energy(v),
             "traffic": lambda: moved(v, lambda a, b: 1.0),

@@ -153,7 +153,7 @@ def sends_serve_all_tasks_of_a_group(v: Variables) -> None:
 
 
 def channels_serve_one_transfer_at_a_time(v: Variables) -> None:
-    """No overlap of the transfers on one channel: intervals [S, E) present if the tensor of a copy that is there takes it.
+    """No overlap of the transfers on one channel: intervals [S, E), present if the copy is there and it goes so.
 
     Transfers of 0 ticks are not queued.
     """
