@@ -39,6 +39,8 @@ JUDGES: dict[str, str] = {
     "serving": "benchmarks.requirements.serving",
     "replan": "benchmarks.requirements.replan",
     "joint": "benchmarks.requirements.joint",
+    "deploy": "benchmarks.requirements.deploy",
+    "report": "benchmarks.requirements.report",
 }
 
 
