@@ -41,6 +41,7 @@ SUITES: dict[str, str] = {
     "deploy": "benchmarks.suites.deploy",
     "networks": "benchmarks.suites.networks",
     "report": "benchmarks.suites.report",
+    "embedding": "benchmarks.suites.embedding",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
     "limits": "benchmarks.suites.limits",
