@@ -18,7 +18,16 @@ from dnnplan.costs.profile.setting import available_cores
 from dnnplan.costs.profile.trace import KernelTimes
 from dnnplan.deploy.calibrate import calibrate
 from dnnplan.deploy.calibrate.attribution import attribute
-from dnnplan.deploy.calibrate.fit import Cuts, Fit, SegmentSample, busy_shares, fit, near, wake_times
+from dnnplan.deploy.calibrate.fit import (
+    Cuts,
+    Fit,
+    SegmentSample,
+    busy_shares,
+    fit,
+    link_factor,
+    near,
+    wake_times,
+)
 from dnnplan.deploy.calibrate.gather import _doubts, _inner_bytes
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
@@ -172,6 +181,20 @@ def test_a_busy_machine_does_not_make_layers_fast():
 def test_passes_that_vary_are_doubted():
     assert _doubts(quantiles([1.0] * 20)) == []
     assert "quiet" in _doubts(quantiles([1.0, 1.4] * 10))[0]
+
+
+@pytest.mark.parametrize(
+    ("slope", "measured", "factor"),
+    [(2.0, 12.0, 1.0), (2.0, 11.0, 0.5), (2.0, 5.0, 0.4), (2.0, 50.0, 1.6), (0.01, 11.0, 1.0)],
+)
+def test_transfers_are_scaled_to_the_plan_that_was_run(slope, measured, factor):
+    assert link_factor(lambda x: 10 + slope * x, measured) == pytest.approx(factor, abs=2e-3)
+
+
+def test_the_factor_is_on_latency_and_bytes():
+    one, half = Fit(), Fit(link=0.5)
+    assert half.link_latency == pytest.approx(one.link_latency / 2)
+    assert half.link_bandwidth == pytest.approx(2 * one.link_bandwidth)
 
 
 def test_fitted_figures_never_get_negative():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ WAKE = 25e-6
 """Seconds until a waiting worker goes on."""
 SCALES = (0.8, 1.25)
 """Least and largest scale: what goes beyond is a machine that was busy with something else."""
+LINKS = (0.4, 1.6)
+"""Least and largest factor on what transfers take."""
+LEAST_EFFECT = 0.01
+"""Share of the latency that transfers must make up for the factor to be fitted."""
 SCALE_DOUBT, SEGMENT_ERROR, CLOCK_ERROR = 0.02, 0.015, 5e-6
 """How far the scale is believed to be from 1, segments from the sum of their parts, and moments from the truth."""
 
@@ -58,6 +62,9 @@ class Fit:
         Seconds a byte, and seconds, of a copy to another device.
     wake
         Seconds from the end of a segment to the moment at which a worker that waited for it goes on.
+    link
+        Factor on what transfers take. Tensors that come together wake a worker once, and a call that follows another on
+        one device costs nothing in the model: this factor is what is left of both.
     """
 
     scale: float = 1.0
@@ -68,16 +75,18 @@ class Fit:
     copy_overhead: float = COPY_OVERHEAD
     wake: float = WAKE
     cuts: Cuts = Cuts()
+    link: float = 1.0
 
     @property
     def link_latency(self) -> float:
         """Seconds that a transfer takes whatever its size: its share of waking and of calls, and the copy."""
-        return self.cuts.wakes * self.wake + self.copy_overhead + self.cuts.calls * self.call
+        return self.link * (self.cuts.wakes * self.wake + self.copy_overhead + self.cuts.calls * self.call)
 
     @property
     def link_bandwidth(self) -> float:
         """Bytes/s of a transfer: the copy, and changes of layout where it ends and begins segments."""
-        return 1.0 / (self.copy + self.cuts.read * self.layout_in + self.cuts.left * self.layout_out)
+        per_byte = self.copy + self.cuts.read * self.layout_in + self.cuts.left * self.layout_out
+        return 1.0 / (self.link * per_byte)
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,34 @@ def _cuts(
         read=max(1.0, sum(s.read for s in segments) / moved),
         left=max(1.0, sum(s.left for s in segments) / moved),
     )
+
+
+def link_factor(predicted: Callable[[float], float], measured: float) -> float:
+    """The factor on transfers with which the plan that was run is predicted as it ran, within `LINKS`.
+
+    Parameters
+    ----------
+    predicted
+        Latency of that plan for a factor, seconds; it grows with it.
+
+    Returns
+    -------
+    float
+        1 where transfers hardly matter.
+
+    Examples
+    --------
+    >>> round(link_factor(lambda factor: 10 + 2 * factor, 11.5), 6)
+    0.75
+    """
+    from scipy.optimize import brentq
+
+    low, high = (predicted(end) - measured for end in LINKS)
+    if high - low < LEAST_EFFECT * measured:
+        return 1.0
+    if low >= 0 or high <= 0:
+        return LINKS[0] if low >= 0 else LINKS[1]
+    return float(brentq(lambda factor: predicted(factor) - measured, *LINKS, xtol=1e-3))
 
 
 def near(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dnnplan.costs import evaluate, mapping_problem
-from dnnplan.deploy.calibrate.fit import Fit, SegmentSample, busy_shares, fit, wake_times
+from dnnplan.deploy.calibrate.fit import Fit, SegmentSample, busy_shares, fit, link_factor, wake_times
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times
 from dnnplan.deploy.calibrate.networks import Network, nodes_of_layers, read_network
 from dnnplan.deploy.calibrate.platform import calibrated_instance
@@ -68,7 +68,7 @@ def gather(
         times = layer_times(networks, timings, layers)
     share = busy_shares(opened.program, _spans(passes))
     found = _fit(opened, passes, times.at(share), sizes)
-    return Gathered(
+    gathered = Gathered(
         opened=opened,
         places=places,
         passes=tuple(passes),
@@ -79,6 +79,9 @@ def gather(
         source=PARTS if _by_parts(opened, models) else ORIGINALS,
         warnings=tuple(warnings),
     )
+    measured = float(np.median([one.latency for one in passes]))
+    link = link_factor(lambda factor: gathered.with_link(factor).predicted(), measured)
+    return gathered.with_link(link)
 
 
 def _passes(executor: Executor, count: int) -> list[Pass]:
@@ -190,6 +193,10 @@ class Gathered:
     fit: Fit
     source: str
     warnings: tuple[str, ...]
+
+    def with_link(self, factor: float) -> Gathered:
+        """The same with another factor on what transfers take."""
+        return replace(self, fit=replace(self.fit, link=factor))
 
     def calibration(self) -> Calibration:
         """The instance for the plan that was run."""
