@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import json
 from typing import Any
@@ -40,9 +42,16 @@ def joined(*parts: str) -> Html:
     return Html("".join(escaped(part) for part in parts))
 
 
+LARGE = 30_000
+"""Characters from which data is compressed."""
+
+
 def json_block(value: Any, **attributes: str | bool | None) -> Html:
-    """Data for scripts; nothing in it can end the element that it stands in."""
+    """Data for scripts; nothing in it can end the element that it stands in. Much of it is compressed (gzip, base64)."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if len(text) > LARGE:
+        packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+        return tag("script", Html(packed), type="text/plain", data_packed=True, **attributes)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return tag("script", Html(text), type="application/json", **attributes)

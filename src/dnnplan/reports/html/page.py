@@ -13,8 +13,10 @@ from dnnplan.instances.errors import MissingDependencyError
 from dnnplan.reports.html.document import Block, Cell, Document, Figure, Section, Table, Tile, Tiles, View, Words
 from dnnplan.reports.html.markup import Html, joined, json_block, tag
 
-SCRIPTS = ("theme.js", "tables.js", "figures.js", "main.js")
+SCRIPTS = ("data.js", "theme.js", "tables.js", "figures.js", "main.js")
 STYLES = ("page.css",)
+MOST_STATIC = 100
+"""Rows of a table that are written as HTML; those beyond become elements when they are asked for."""
 _STYLE_OF_MAPS = re.compile(r"""if\(!document\.getElementById\(["']([0-9a-f]{64})["']\)\)""")
 _HINT = "With the keyboard: arrows go from point to point, + and − zoom, Shift with arrows moves, 0 shows all."
 
@@ -32,7 +34,7 @@ def page(document: Document) -> str:
         tag("a", "Skip to the report", class_="skip", href="#report"),
         _bar(document),
         _head(document),
-        tag("noscript", tag("p", "Charts, search and sorting need JavaScript; words and tables do not.", class_="noscript")),
+        tag("noscript", tag("p", f"Charts, search, sorting and rows beyond {MOST_STATIC} need JavaScript; words and tables do not.", class_="noscript")),
         _Writer().content(document),
         _foot(document),
         *(tag("template", id=name) for name in _style_of_maps(scripts[0])),
@@ -153,20 +155,24 @@ class _Writer:
     def _table(self, table: Table) -> Html:
         heads = (tag("th", c.title, scope="col", class_="number" if c.number else None) for c in table.columns)
         groups = table.groups or [None] * len(table.rows)
-        rows = [
+        rows = list(zip(table.rows, groups, strict=True))
+        written = [
             tag("tr", *(_cell(cell, c.number) for cell, c in zip(row, table.columns, strict=True)), data_group=group)
-            for row, group in zip(table.rows, groups, strict=True)
+            for row, group in rows[:MOST_STATIC]
         ]
+        rest = [{"cells": [_packed(cell) for cell in row], "group": group or ""} for row, group in rows[MOST_STATIC:]]
         inner = tag(
-            "table", tag("caption", table.title, class_="unseen"), tag("thead", tag("tr", *heads)), tag("tbody", *rows)
+            "table", tag("caption", table.title, class_="unseen"), tag("thead", tag("tr", *heads)), tag("tbody", *written)
         )
         return tag(
             "div",
             tag("h3", table.title),
             tag("p", table.caption, class_="about"),
             tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=table.title),
+            json_block(rest, class_="rest") if rest else "",
             class_="table long" if table.long else "table",
             data_title=table.title,
+            data_total=len(rows),
         )
 
     def _figure(self, figure: Figure) -> Html:
@@ -235,6 +241,13 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     return [_rounded(item) for item in value]
+
+
+def _packed(cell: Cell) -> Any:
+    """A cell as the scripts read it."""
+    if cell.sort is None and not cell.tone:
+        return cell.text
+    return [cell.text, _rounded(cell.sort), cell.tone]
 
 
 def _cell(cell: Cell, number: bool) -> Html:

@@ -198,22 +198,22 @@ const figures = (() => {
 
   // -- keys: arrows go from point to point, and what is there is said ---------------------------------------------
   function move(figure, step, hop) {
-    const data = figure.chart.data || [];
-    const able = data.map((trace, k) => k).filter((k) => data[k].visible !== "legendonly" && data[k].visible !== false && data[k].hoverinfo !== "skip" && Array.isArray(data[k].text) && data[k].text.length);
+    const traces = figure.chart.data || [];
+    const able = traces.map((trace, k) => k).filter((k) => traces[k].visible !== "legendonly" && traces[k].visible !== false && traces[k].hoverinfo !== "skip" && Array.isArray(traces[k].text) && traces[k].text.length);
     if (!able.length) return;
     let { curve, point } = figure.at || { curve: -1, point: -1 };
-    if (!able.includes(curve)) { curve = able[0]; point = step < 0 ? data[curve].text.length : -1; }
+    if (!able.includes(curve)) { curve = able[0]; point = step < 0 ? traces[curve].text.length : -1; }
     if (hop) {
-      const x = data[curve].x[Math.max(0, point)];
+      const x = traces[curve].x[Math.max(0, point)];
       curve = able[(able.indexOf(curve) + hop + able.length) % able.length];
-      point = nearest(data[curve].x, x);
+      point = nearest(traces[curve].x, x);
     } else {
-      point = Math.min(Math.max(point + step, 0), data[curve].text.length - 1);
+      point = Math.min(Math.max(point + step, 0), traces[curve].text.length - 1);
     }
     figure.at = { curve, point };
-    keepInside(figure, data[curve], point);
-    Plotly.Fx.hover(figure.chart, [{ curveNumber: curve, pointNumber: point }], data[curve].yaxis && data[curve].yaxis !== "y" ? `x${data[curve].yaxis}` : undefined);
-    figure.spoken.textContent = plain(data[curve].text[point]);
+    keepInside(figure, traces[curve], point);
+    Plotly.Fx.hover(figure.chart, [{ curveNumber: curve, pointNumber: point }], traces[curve].yaxis && traces[curve].yaxis !== "y" ? `x${traces[curve].yaxis}` : undefined);
+    figure.spoken.textContent = plain(traces[curve].text[point]);
   }
   function nearest(values, x) {
     let best = 0;
@@ -290,10 +290,10 @@ const figures = (() => {
     figure.details.querySelector(".numbers").replaceChildren(tables.fromNumbers(figure.spec.variants[figure.variant].table));
   }
 
-  function setUp(element) {
+  async function setUp(element) {
     const figure = {
       element, variant: 0, at: null, clocks: new Set(), off: new Set(), on: new Set(), told: -1, drawn: false,
-      spec: JSON.parse(element.querySelector("script.spec").textContent),
+      spec: await data.read(element.querySelector("script.spec")),
       chart: element.querySelector(".chart"), keys: element.querySelector(".keys"),
       spoken: element.querySelector(".spoken"), details: element.querySelector("details"),
     };
@@ -318,7 +318,8 @@ const figures = (() => {
   }, { rootMargin: "400px" });
   async function drawVisible() {
     const figures_ = [...document.querySelectorAll("figure[data-figure]")].filter((element) => !element.closest("[hidden]"));
-    const waiting = figures_.map((element) => all.get(element) || setUp(element)).filter((figure) => !figure.drawn);
+    const found = await Promise.all(figures_.map((element) => all.get(element) || setUp(element)));
+    const waiting = found.filter((figure) => !figure.drawn);
     for (const figure of waiting) figure.chart.style.height = `${layoutOf(figure).height}px`;
     for (const figure of waiting.filter(({ element }) => seen(element))) await draw(figure);
     waiting.forEach(({ element, drawn }) => { if (!drawn) soon.observe(element); });

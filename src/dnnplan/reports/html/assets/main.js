@@ -23,6 +23,7 @@
     root.dataset.ready = String(performance.now());
     await rest();
     root.dataset.complete = String(performance.now());
+    tables.loadRest();
   }
 
   // Links to the sections that can be seen.
