@@ -35,7 +35,10 @@ def repairs(
         found = _around(view, kept, stays, bias)
         if found is not None:
             place, rows = found
-            yield word, [_with_choices(view, old, place, rows)]
+            plans = [_with_choices(view, old, place, rows)]
+            if view.host and view.execution.weights == "choice":
+                plans.append(decisions_of(view, place.tolist(), rows))  # pins chosen anew
+            yield word, plans
 
 
 def _as_it_was(view: MappingProblem, old: Before, kept: Kept) -> Decisions:
@@ -55,8 +58,7 @@ def _as_it_was(view: MappingProblem, old: Before, kept: Kept) -> Decisions:
 def _with_choices(view: MappingProblem, old: Before, place: IntArray, rows: list[list[int]]) -> Decisions:
     """Decisions with the pins and kept tensors of the old plan where they still apply.
 
-    Pins that layers take to another device with them stay pins where all weights are pinned, and are chosen anew where
-    that is a choice.
+    Where pins are a choice, layers that move lose theirs.
     """
     where = place.tolist()
     execution = view.execution

@@ -19,7 +19,7 @@ def report(run: Run) -> Replan:
     return Replan(
         repair=run.word,
         old=objective_value(run.view.stages[0], run.old.cost),
-        repaired=_standing(run, None if run.first is None else run.first[0]),
+        repaired=_standing(run, run.repaired),
         new=new,
         weight=run.migration.weight,
         bound=run.search.bound,

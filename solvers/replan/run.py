@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from dnnplan.solvers.replan.warm import is_warm
 from dnnplan.solvers.search import Search, Settings
 from dnnplan.solvers.start import propose_simple_plans
 
+if TYPE_CHECKING:
+    from dnnplan.solvers.replan.walk import Walk
+
 RESERVE, LEAST_RESERVE = 1.5, 0.0025
 """What is left of the time for the last check: times what the first one took, and at least seconds."""
 BUSY, SLICE = 1.5, 0.008
@@ -32,6 +36,8 @@ BUSY, SLICE = 1.5, 0.008
 PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
 """Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
 with, since it looks at the clock less often."""
+CHECK_BY_VIEW, SLOW_BOUND = 3.0, 0.05
+"""Time of a check by that of the view, at most, before one was made; seconds from which the slow bound has its turn."""
 REBUILD = 2.0
 """Seconds from the start that simple plans may take where no repair is feasible: a late plan is better than none."""
 Checked = tuple[Evaluation, Plan, tuple[Violation, ...]]
@@ -75,6 +81,7 @@ class Run:
         self.search = ReplanSearch(self.view, settings, "replan", began, migration=self.migration)
         self.reserve = LEAST_RESERVE
         self.word: str | None = None
+        self.repaired: Evaluation | None = None
         self.first: Checked | None = None
         self.last: Checked | None = None
         self.planning, self.exhausted = 0.0, False
@@ -94,11 +101,15 @@ class Run:
             with np.errstate(invalid="ignore"):  # what goes over a lost route takes for ever
                 self._repair()
                 self._bound()
-                self._improve()
+                walk = self._lists()
+                self._judge()
+                if walk is not None:
+                    self._search(walk)
+                self._late_bound()
         self._conclude()
 
     def _repair(self) -> None:
-        """A plan at once, and its check."""
+        """A plan at once."""
         search = self.search
         for word, plans in repairs(self.view, self.names, self.kept, self._bias()):
             for decisions in plans:
@@ -109,13 +120,20 @@ class Run:
         if search.best is None:
             self._rebuild()
             self.word = None if search.best is None else "rebuilt"
+        self.repaired = search.best
         self.note("repair")
-        if search.best is not None:
-            before_check = time.perf_counter()
-            self.first = (search.best, *self._checked(search.best))
-            took = time.perf_counter() - before_check
+
+    def _judge(self) -> None:
+        """The first check: of the best plan so far, or of the repaired one, should the judge refuse that."""
+        best = self.search.best
+        if best is not None:
+            began = time.perf_counter()
+            self.first = (best, *self._checked(best))
+            took = time.perf_counter() - began
+            if self.first[2] and self.repaired is not None and self.repaired is not best:
+                self.first = (self.repaired, *self._checked(self.repaired))
             busy = time.perf_counter() - self.started > BUSY * (time.thread_time() - self.worked)
-            self.reserve += max(RESERVE * took, took + SLICE * busy)
+            self.reserve = LEAST_RESERVE + max(RESERVE * took, took + SLICE * busy)
         self.note("check")
 
     def _rebuild(self) -> None:
@@ -144,35 +162,49 @@ class Run:
             self.search.improve_bound(bound.value, bound.name)
             self.note("bound")
 
-    def _improve(self) -> None:
-        """List schedules and local search until the deadline; then the other bound, if there is time."""
-        search = self.search
-        until = self.began + self.deadline - self.reserve
-        if search.best is not None and is_warm() and not self._over(until) and self._walks():
-            from dnnplan.solvers.replan.walk import Walk, list_plans
+    @property
+    def until(self) -> float:
+        """Moment of `time.perf_counter` at which the search has to end."""
+        return self.began + self.deadline - self.reserve
 
-            paid = self._paid()
-            walk = Walk(self.view, search, search.best, paid, self.search.settings.seed)
-            self.note("arrays")
-            better, tails = False, None if self.guide is None else self.guide.tails
-            for order, place in list_plans(self.view, self.kept, walk.added, paid, tails):
-                better |= walk.take(order, place)
-                if self._over(until):
-                    break
-            if better:
-                walk.propose()
-            self.note("lists")
-            proves = self._can_prove(until)
-            pause = until - PROVE_SHARE * (until - time.perf_counter()) if proves else until
-            self.exhausted = walk.run(pause, lambda: self._over(pause))
-            self.note("search")
-            if proves and not self._over(until):
-                self._prove(until)
-                self.note("exact")
-        if search.bound is None and search.remaining > self.reserve + 0.05:
+    def _lists(self) -> Walk | None:
+        """List schedules that know the old places; search begins at the best of these and the repaired plan."""
+        search = self.search
+        # Nothing has been checked yet: how long that takes follows from how long the view took.
+        self.reserve = LEAST_RESERVE + CHECK_BY_VIEW * (self.phases[1].until - self.phases[0].until)
+        if search.best is None or not is_warm() or self._over(self.until) or not self._walks():
+            return None
+        from dnnplan.solvers.replan.walk import Walk, list_plans
+
+        paid = self._paid()
+        walk = Walk(self.view, search, search.best, paid, search.settings.seed)
+        self.note("arrays")
+        better, tails = False, None if self.guide is None else self.guide.tails
+        for order, place in list_plans(self.view, self.kept, walk.added, paid, tails):
+            better |= walk.take(order, place)
+            if self._over(self.until):
+                break
+        if better:
+            walk.propose()
+        self.note("lists")
+        return walk
+
+    def _search(self, walk: Walk) -> None:
+        """Local search until the deadline; the exact model where there is time for it."""
+        proves = self._can_prove(self.until)
+        pause = self.until - PROVE_SHARE * (self.until - time.perf_counter()) if proves else self.until
+        self.exhausted = walk.run(pause, lambda: self._over(pause))
+        self.note("search")
+        if proves and not self._over(self.until):
+            self._prove(self.until)
+            self.note("exact")
+
+    def _late_bound(self) -> None:
+        """The bound of settings without compiled ones, if there is time."""
+        if self.search.bound is None and self.search.remaining > self.reserve + SLOW_BOUND:
             bound = slow_bound(self.view)
             if bound is not None:
-                search.improve_bound(bound.value, bound.name)
+                self.search.improve_bound(bound.value, bound.name)
             self.note("bound")
 
     def _can_prove(self, until: float) -> bool:
@@ -220,6 +252,6 @@ class Run:
             assert self.first is not None
             self.last = self.first if best is self.first[0] else (best, *self._checked(best))
             if self.last[2] and not self.first[2]:
-                self.last = self.first
+                self.last = self.first  # what is sure counts
         self.note("end")
         self.planning = time.perf_counter() - self.began

@@ -159,7 +159,7 @@ def test_larger_networks_keep_the_promises_and_gain() -> None:
     ):
         replanner = Replanner(instance, a_plan(instance))
         for event in events_for(instance, np.random.default_rng(seed)):
-            done = replanner.replan(event, deadline=0.06)
+            done = replanner.replan(event, deadline=0.3)
             assert done.result.valid
             gains.append(1 - done.replan.new.value / done.replan.repaired.value)
     assert min(gains) >= 0
@@ -220,7 +220,7 @@ def test_small_ones_are_the_best_of_all(weights: int, weight: float) -> None:
         DeviceThrottled(device="y", speed=0.25),
         LinkChanged(link="xy", factor=4),
     ):
-        done = replan(instance, plan, event, deadline=0.12, migration=weight)
+        done = replan(instance, plan, event, deadline=0.5, migration=weight)
         # All links are alike but one, and weights of a lost device come over the fastest link: 1e6 bytes/s or 4e6.
         if isinstance(event, LinkChanged):
             assert done.replan.new.value <= done.replan.repaired.value
@@ -234,7 +234,7 @@ def test_dear_migration_moves_nothing_and_free_migration_moves_much() -> None:
     instance = generate("layered", 40, devices=3, seed=4)
     plan = a_plan(instance)
     event = DeviceThrottled(device="d0", speed=0.5)
-    dear, free = (replan(instance, plan, event, deadline=0.1, migration=w) for w in (1e6, "free"))
+    dear, free = (replan(instance, plan, event, deadline=0.5, migration=w) for w in (1e6, "free"))
     assert dear.replan.moved == ()
     assert dear.replan.new.migration_bytes == 0
     assert free.replan.new.objective < dear.replan.new.objective
@@ -273,12 +273,12 @@ def test_weights_come_from_where_the_route_is_fastest() -> None:
     instance = with_host()
     plan = solve(instance, "cpsat", time_limit=10).plan
     assert set(plan.placement.values()) == {"x"}
-    done = replan(instance, plan, DeviceThrottled(device="x", speed=0.01), deadline=0.05, migration=0.25)
+    done = replan(instance, plan, DeviceThrottled(device="x", speed=0.01), deadline=0.5, migration=0.25)
     # From the host 0.5 + 1/4 and 0.5 + 2/4 s; from `x` 1/2 and 2/2 s.
-    assert [(m.weights, m.source, m.target, m.bytes) for m in done.replan.moves] == [
-        ("net/a", "x", "y", 1e6),
-        ("net/b", "ram", "y", 2e6),
-    ] or [m.seconds for m in done.replan.moves] == [0.5, 1.0]
+    assert [(m.weights, m.source, m.target, m.bytes, m.seconds) for m in done.replan.moves] == [
+        ("net/a", "x", "y", 1e6, 0.5),
+        ("net/b", "x", "y", 2e6, 1.0),
+    ]
     assert done.replan.new.migration_seconds == pytest.approx(1.5)
     assert done.replan.new.value == pytest.approx(18.0 + 0.25 * 1.5)
     lost = replan(instance, plan, DeviceLost(device="x"), deadline=0.05)
