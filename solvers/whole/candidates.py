@@ -26,6 +26,8 @@ class Candidate:
         The task graph, and its own part of the objective.
     bound
         Lower bound on the objective with this task graph.
+    strategies
+        Strategies of the runs so far (`Effort.relaxation`).
     """
 
     turn: int
@@ -33,6 +35,7 @@ class Candidate:
     groups: Groups = field(compare=False)
     graph: float = field(compare=False)
     bound: float = field(compare=False)
+    strategies: list[int] = field(default_factory=list, compare=False)
 
 
 def candidates_of(problem: WholeProblem) -> list[Candidate]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dnnplan.costs.judged import keeps_limits
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.costs.sharing.graph import Groups
+from dnnplan.costs.sharing.graph import Groups, canonical_groups
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.whole.task_graphs import can_share
 from dnnplan.solvers.joint.local_search import groups_of
@@ -50,7 +50,7 @@ def neighbours(
         steps = _moved(home, rng)
         while rng.random() < MORE:
             steps = _moved(steps, rng)
-        changed = groups_of(steps)
+        changed = canonical_groups(groups_of(steps))
         if changed == groups or changed in known or not _possible(problem, changed):
             continue
         found.append(changed)

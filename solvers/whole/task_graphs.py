@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import threading
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dnnplan.costs import Decisions
@@ -67,6 +68,19 @@ def solve_task_graphs(
     return search.proved
 
 
+@dataclass
+class Rate:
+    """How many task graphs a strategy has closed, and the seconds (or units of work) that it had."""
+
+    closed: float = 1.0
+    spent: float = 1.0
+
+    @property
+    def value(self) -> float:
+        """Closed task graphs a second."""
+        return self.closed / self.spent
+
+
 class Pool:
     """Open task graphs, and threads that take them one by one; one thread alone where work is limited."""
 
@@ -74,6 +88,7 @@ class Pool:
         self.problem, self.search = problem, search
         self.by_work = search.settings.work_limit is not None
         self.until = (search.work if self.by_work else search.seconds) + seconds
+        self.rates = [Rate(), Rate()]
         self.classes = classes_of(problem) if problem.levels else ()
         self.all: list[Candidate] = []
         self.open: list[Candidate] = []
@@ -222,13 +237,18 @@ class Pool:
         def found(decisions: Decisions) -> None:
             search.propose((one.groups, decisions))
 
-        result = proof.run(below, self._effort(one), started, found)
+        effort, began = self._effort(one), search.seconds
+        result = proof.run(below, effort, started, found)
         if result.empty and math.isinf(below) and not self.stopped:
             # Infeasible without any plan to compare: believed if the search without presolve agrees.
-            again = self._effort(one, presolve=False)
+            again = replace(effort, presolve=False)
             result = proof.run(below, again, started, found)
         with self.lock:
             search.work += result.work
+            rate = self.rates[effort.relaxation]
+            rate.closed += result.closed
+            rate.spent += result.work if self.by_work else search.seconds - began
+            one.strategies.append(effort.relaxation)
             one.bound = max(one.bound, one.graph + result.bound)
             one.turn += 1
             one.key = one.bound
@@ -238,12 +258,21 @@ class Pool:
                 heapq.heappush(self.open, one)
             self.lock.notify_all()
 
-    def _effort(self, one: Candidate, *, presolve: bool = True) -> Effort:
+    def _relaxation(self, one: Candidate) -> int:
+        """The strategy of the next run: the one that closes most, and after it the other one, in turn."""
+        if one.strategies:
+            return 1 - one.strategies[-1]
+        names = {name for name, _ in self.problem.stages[0]}
+        first = 0 if names & {"latency", "max_load", "edp"} else 1
+        without, relaxed = (rate.value for rate in self.rates)
+        if without == relaxed:
+            return first
+        return int(relaxed > without)
+
+    def _effort(self, one: Candidate) -> Effort:
         """Limits of the next run on a task graph: they grow, and the strategy changes from run to run."""
         search = self.search
         slice_ = FIRST_SLICE * GROWTH**one.turn
-        names = {name for name, _ in self.problem.stages[0]}
-        first = 0 if names & {"latency", "max_load", "edp"} else 1
         if self.by_work:
             left = min(search.remaining_work, self.until - search.work)
             seconds, work = search.remaining, min(slice_, left)
@@ -253,7 +282,6 @@ class Pool:
         return Effort(
             seconds=seconds,
             work=work,
-            relaxation=(first + one.turn) % 2,
+            relaxation=self._relaxation(one),
             seed=search.settings.seed,
-            presolve=presolve,
         )

@@ -42,7 +42,7 @@ def test_near_task_graphs_keep_their_limits_and_come_once() -> None:
         )
     assert len(found) == len(set(found)) > 5
     for groups in found:
-        assert groups == canonical_groups(groups)
+        assert groups == canonical_groups(groups), "equal task graphs must be equal tuples"
         assert groups != problem.apart
         assert keeps_limits(problem.grouping.measures(groups), problem.limits)
         assert all(refines(fine, coarse) for coarse, fine in pairwise(groups))

@@ -119,12 +119,13 @@ def identical_devices_are_named_in_order(v: Variables) -> None:
 def equal_tasks_end_in_order(v: Variables) -> None:
     """Heads of tasks t < u of equal layers, where they may be exchanged: s of the first layer of t <= that of u.
 
-    Always if no measure depends on which tasks share; else only within a group of the last branch point.
+    Always if all tasks are equal and no measure depends on which of them share; else only within a group of the last
+    branch point.
     """
     if len(v.copies.cells) == v.copies.stem + v.copies.levels:
         return
-    graph = bool(v.measured - set(UNITS) - {"deadline", "size", "execution_cost"})
     classes, heads = classes_of(v.problem), v.copies.cells[-1]
+    graph = len(set(classes)) > 1 or bool(v.measured - set(UNITS) - {"deadline", "size", "execution_cost"})
     for u in range(1, v.problem.n):
         earlier = [t for t in range(u) if classes[t] == classes[u]]
         for t in earlier if graph else earlier[-1:]:
