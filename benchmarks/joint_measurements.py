@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from benchmarks.case import Measured
+from benchmarks.joint_exact import exact
 from dnnplan.costs.whole import whole_problem
 from dnnplan.instances import Instance
 from dnnplan.instances.generators import whole_instance
@@ -62,4 +63,8 @@ def compared(instance: Instance, *, proven: bool = True) -> Measured:
     return Measured(math.nan if own is None else 100 * (own / value - 1), "%", None, reached, note)
 
 
-MEASUREMENTS: dict[str, Callable[[str], Measured]] = {"loss": loss, "loss-memory": loss_memory}
+MEASUREMENTS: dict[str, Callable[[str], Measured]] = {
+    "loss": loss,
+    "loss-memory": loss_memory,
+    "exact": exact,
+}

@@ -12,6 +12,7 @@ from dnnplan.reports.runs import Row
 
 ASKED = {
     "loss": "4 tasks x 3 devices x 6 blocks: joint plan proven in 60 s; loss of the plan step by step",
+    "exact": "varied instances of 4 tasks x 3 devices x 6 blocks proven in 60 s; gaps of larger ones",
     "loss-memory": "the same with little memory: joint never worse; loss of the plan step by step",
 }
 AT_MOST = re.compile(r"loss at most ([\d.]+) %")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.case import Measurement
+from benchmarks.joint_exact import LARGE, SMALL
 from benchmarks.joint_measurements import MEMORY_SEEDS, SEEDS
 
 SUMMARY = "task graph, order and mapping together: what deciding them one by one loses, and what is proven"
@@ -17,3 +18,5 @@ def cases() -> Iterator[Measurement]:
         yield Measurement(name=f"loss:{seed}", module=MODULE, seconds=70.0)
     for seed in MEMORY_SEEDS:
         yield Measurement(name=f"loss-memory:{seed}", module=MODULE, seconds=70.0)
+    for name in (*SMALL, *LARGE):
+        yield Measurement(name=f"exact:{name}", module=MODULE, seconds=70.0)
