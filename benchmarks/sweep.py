@@ -43,6 +43,8 @@ class Sweep:
         Bytes that each solve may hold, with the processes that it starts.
     grace
         Seconds after its time limit at which a solve is killed; None: as long as the limit, and a minute.
+    given
+        Cases to run instead of those of the suite, whose name is then only a name.
     """
 
     suite: str
@@ -53,6 +55,7 @@ class Sweep:
     workers: int = 2
     memory: int | None = None
     grace: float | None = None
+    given: Sequence[Case | Measurement] = ()
 
     def cases(self) -> list[Case | Measurement]:
         """All cases in the order in which they are run; seeds aside.
@@ -62,7 +65,7 @@ class Sweep:
         InputError
             There is no such suite, or no such solver.
         """
-        listed = list(suite_cases(self.suite))
+        listed = list(self.given or suite_cases(self.suite))
         if self.solvers:
             listed = list(_with_solvers([case for case in listed if isinstance(case, Case)], self.solvers))
         cases: list[Case | Measurement] = []
