@@ -28,7 +28,8 @@ from dnnplan.deploy.calibrate.fit import (
     near,
     wake_times,
 )
-from dnnplan.deploy.calibrate.gather import _doubts, _inner_bytes
+from dnnplan.deploy.calibrate.gather import _inner_bytes
+from dnnplan.deploy.calibrate.gathered import _doubts
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
 from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer

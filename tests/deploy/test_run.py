@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, save
 
 from dnnplan.costs.profile.setting import available_cores
+from dnnplan.deploy.manifest import Manifest, Value
 from dnnplan.deploy.run import Executor, RunError, Seat, open_folder, parse_cores, run, run_folder, seats
 from dnnplan.deploy.run import cores as seating
 from dnnplan.deploy.run import executor as executing
@@ -370,3 +371,10 @@ def test_nothing_of_the_process_changes(folder, two):
     cores = available_cores()
     run_folder(open_folder(folder), two, repeats=2)
     assert (os.getcwd(), threading.active_count(), available_cores()) == (before, threads, cores)
+
+
+def test_sizes_that_are_not_fixed_are_the_batch_of_the_task():
+    value = Value(id="net/0/x", name="x", task="net", dtype="float32", shape=("n", 3, "m"))
+    manifest = Manifest(values=(value,))
+    assert input_arrays(manifest)["net/0/x"].shape == (1, 3, 1)
+    assert input_arrays(manifest, batch={"net": 4})["net/0/x"].shape == (4, 3, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Network:
         The ONNX file.
     layer_of_node, layer_of_value
         The layer that a node is part of, and that makes a value; values that no layer makes are not in it.
+    batch
+        Samples that it is timed with, where their number is not fixed.
     """
 
     name: str
@@ -36,9 +38,12 @@ class Network:
     data: bytes
     layer_of_node: Mapping[str, str]
     layer_of_value: Mapping[str, str]
+    batch: int = 1
 
 
-def read_network(name: str, source: Path | bytes, model: str, nodes: Mapping[str, str]) -> Network:
+def read_network(
+    name: str, source: Path | bytes, model: str, nodes: Mapping[str, str], *, batch: int = 1
+) -> Network:
     """A file, or the content of one, as a network to be timed.
 
     Parameters
@@ -47,6 +52,8 @@ def read_network(name: str, source: Path | bytes, model: str, nodes: Mapping[str
         The model of the instance that its layers are of.
     nodes
         The layer of each node, by the name that the reader of ONNX files gives it.
+    batch
+        Samples that it is timed with, where their number is not fixed.
 
     Raises
     ------
@@ -58,7 +65,7 @@ def read_network(name: str, source: Path | bytes, model: str, nodes: Mapping[str
     proto = parse(source) if isinstance(source, bytes) else load_model(source, ReadLimits())
     if any(tensor.data_location for tensor in proto.graph.initializer):
         raise InputError("weights lie in other files; calibration times networks of one file", source=name)
-    return named(name, proto, model, nodes)
+    return replace(named(name, proto, model, nodes), batch=batch)
 
 
 def named(name: str, proto: Any, model: str, nodes: Mapping[str, str]) -> Network:

@@ -136,7 +136,8 @@ class _Trial:
                 profile_file_prefix=str(folder / stem),
             )
         self.feeds = {
-            value.name: made_up(value.name, value.type, value.shape) for value in self.plain.get_inputs()
+            value.name: made_up(value.name, value.type, value.shape, network.batch)
+            for value in self.plain.get_inputs()
         }
         self.runs = {True: _Runs(), False: _Runs()}
         with pinned(seat.cores[:1]):

@@ -120,7 +120,7 @@ def run_folder(
     used = [core for device in folder.program.steps for core in places[device].cores]
     warnings = [*load_warning(), *core_warnings(used, shared=shared)]
     say(f"opening {len(folder.files)} parts")
-    arrays = input_arrays(folder.manifest, inputs)
+    arrays = input_arrays(folder.manifest, inputs, folder.batch)
     with Executor(folder.program, folder.files, places, arrays, timeout=timeout, shared=shared) as executor:
         reference, label = {value: executor.reference[value] for value in folder.program.outputs}, PARTS
         if models is not None:

@@ -35,6 +35,12 @@ class Folder:
     plan: Plan | None = None
     evaluation: Evaluation | None = None
 
+    @property
+    def batch(self) -> dict[str, int]:
+        """Samples of a job, by task."""
+        tasks = () if self.instance is None else self.instance.effective_tasks()
+        return {task.name: task.batch for task in tasks}
+
 
 def open_folder(path: str | Path) -> Folder:
     """Read what `dnnplan split` wrote, without running any of it.

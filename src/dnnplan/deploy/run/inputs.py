@@ -15,11 +15,18 @@ from dnnplan.instances.wording import suggestion
 
 RUNTIME_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)"}
 MOST_BYTES = 2**33
-"""Bytes of all arrays of a file together."""
+"""Bytes of all arrays of a file, or of all inputs, together."""
 
 
-def input_arrays(manifest: Manifest, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
+def input_arrays(
+    manifest: Manifest, given: Mapping[str, Array] | None = None, batch: Mapping[str, int] | None = None
+) -> dict[str, Array]:
     """An array for every input of a manifest: what is given, by value or by name, and seeded numbers for the rest.
+
+    Parameters
+    ----------
+    batch
+        Samples of a job by task, where the size of the batch is not fixed; 1 where not given.
 
     Raises
     ------
@@ -37,7 +44,9 @@ def input_arrays(manifest: Manifest, given: Mapping[str, Array] | None = None) -
         else:
             kind = RUNTIME_TYPES.get(value.dtype, f"tensor({value.dtype})")
             # By name: two tasks with the same network get the same numbers, as two readers of one camera would.
-            found[value.id] = made_up(value.name, kind, value.shape or ())
+            found[value.id] = made_up(value.name, kind, value.shape or (), (batch or {}).get(value.task, 1))
+        if sum(array.nbytes for array in found.values()) > MOST_BYTES:
+            raise InputError(f"inputs of more than {MOST_BYTES} bytes together", source=manifest.name)
     for key in given:
         if key not in used:
             names = tuple(value.id for value in manifest.inputs)

@@ -128,7 +128,7 @@ def pinned(cores: Sequence[int]) -> Iterator[None]:
 def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1, *, key: str = "") -> Array:
     """Numbers for an input: normal ones seeded by its name, and zeros for whole numbers, which are valid indices.
 
-    Sizes that are not numbers become `batch`.
+    A first size that is not a number becomes `batch`, others 1.
 
     Raises
     ------
@@ -140,7 +140,11 @@ def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1, *,
     if kind not in DTYPES:
         raise UnsupportedError(f"input {name!r} has type {kind}: cannot be made up; give it with --inputs")
     dtype = np.dtype(DTYPES[kind])
-    sizes = [size if isinstance(size, int) and size >= 0 else batch for size in shape]
+    free = [batch, *[1] * len(shape)]
+    sizes = [
+        size if isinstance(size, int) and size >= 0 else other
+        for size, other in zip(shape, free, strict=False)
+    ]
     total = float(np.prod([float(size) for size in sizes])) * dtype.itemsize
     if total > MOST_BYTES:
         raise InputError(
