@@ -125,7 +125,7 @@ def pinned(cores: Sequence[int]) -> Iterator[None]:
         pin(before)
 
 
-def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1, *, key: str = "") -> Array:
+def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1) -> Array:
     """Numbers for an input: normal ones seeded by its name, and zeros for whole numbers, which are valid indices.
 
     A first size that is not a number becomes `batch`, others 1.
@@ -151,6 +151,6 @@ def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1, *,
             f"input {name!r} of shape {sizes} has {total:.3g} bytes, expected at most {MOST_BYTES}"
         )
     if dtype.kind == "f":
-        random = np.random.default_rng(zlib.crc32((key or name).encode()))
+        random = np.random.default_rng(zlib.crc32(name.encode()))
         return random.standard_normal(sizes).astype(dtype)
     return np.ones(sizes, dtype) if dtype.kind == "b" else np.zeros(sizes, dtype)

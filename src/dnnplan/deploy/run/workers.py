@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnnplan.costs.profile.setting import pin
-from dnnplan.deploy.run.sessions import short
 
 GO, STOP = "go", "stop"
 """Words of the main thread to workers; segments, which are told too, come as tuples."""
@@ -123,10 +122,6 @@ class Worker(threading.Thread):
                 return False
             arrived.add(word[0])
         return True
-
-    def why(self, error: BaseException) -> str:
-        """The message of an error."""
-        return f"{type(error).__name__}: {short(error)}"
 
 
 def _sleep_until(moment: float) -> None:
