@@ -60,6 +60,12 @@ def quick_bound(problem: WholeProblem, *, strong: bool = False) -> Bound:
     return Bound(sum(part.value for part in kept) * (1 - SAFETY), " + ".join(names))
 
 
+def mapping_bound(problem: WholeProblem) -> Bound:
+    """The part of `quick_bound` that is about the mapping."""
+    terms = mapping_terms(problem.stages[0])
+    return quick_bound(dataclasses.replace(problem, stages=(terms,))) if terms else NOTHING
+
+
 def _times(bound: Bound, weight: float) -> Bound:
     return Bound(weight * bound.value, bound.name) if weight > 0 else NOTHING
 

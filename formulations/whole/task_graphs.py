@@ -12,7 +12,7 @@ from dnnplan.costs.sharing.grouping import MEASURES, GroupingProblem
 from dnnplan.costs.whole import WholeProblem
 
 Partition = tuple[tuple[int, ...], ...]
-MOST_GRAPHS = 4_000
+MOST_GRAPHS = 20_000
 """Task graphs up to which they are listed one by one."""
 
 
@@ -82,9 +82,16 @@ def kept_graphs(problem: GroupingProblem) -> list[Groups]:
                 if all(value <= loosened(limits[name]) + 1e-9 for name, value in total.items()):
                     longer.append(((*chain, partition), total))
         chains = longer
-    if not limits:
-        return [chain for chain, _ in chains]
-    return [chain for chain, _ in chains if keeps_limits(problem.measures(chain), limits)]
+    return [
+        chain
+        for chain, sums in chains
+        if _surely_within(sums, limits) or keeps_limits(problem.measures(chain), limits)
+    ]
+
+
+def _surely_within(sums: dict[str, float], limits: dict[str, float]) -> bool:
+    """Whether sums, added up in another order than measures are, leave no doubt that all limits are kept."""
+    return limits.keys() == sums.keys() and all(sums[name] <= limits[name] - 1e-9 for name in limits)
 
 
 def classes_of(problem: WholeProblem) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ class Candidate:
         The task graph, and its own part of the objective.
     bound
         Lower bound on the objective with this task graph.
+    seen
+        Whether its mapping has been bounded, and simple mappings proposed.
     strategies
         Strategies of the runs so far (`Effort.relaxation`).
     """
@@ -35,6 +37,7 @@ class Candidate:
     groups: Groups = field(compare=False)
     graph: float = field(compare=False)
     bound: float = field(compare=False)
+    seen: bool = field(default=False, compare=False)
     strategies: list[int] = field(default_factory=list, compare=False)
 
 
@@ -50,8 +53,9 @@ def candidates_of(problem: WholeProblem) -> list[Candidate]:
     mixed = any(mapping_terms(row) and len(mapping_terms(row)) < len(row) for row, _ in problem.sums_at_most)
     classes = tuple(range(problem.n)) if mixed else classes_of(problem)
     best: dict[object, Candidate] = {}
+    asked = bool(terms) or bool(problem.sums_at_most)
     for groups in kept_graphs(grouping):
-        measures = grouping.measures(groups)
+        measures = grouping.measures(groups) if asked else {}
         if not _keeps_earlier(problem, measures):
             continue
         value = weighted(terms, measures)

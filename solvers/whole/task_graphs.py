@@ -10,7 +10,7 @@ from typing import Any
 
 from dnnplan.costs import Decisions
 from dnnplan.costs.whole import WholeProblem
-from dnnplan.formulations.whole.bounds import CALLS, quick_bound
+from dnnplan.formulations.whole.bounds import CALLS, mapping_bound, quick_bound
 from dnnplan.formulations.whole.task_graphs import MOST_GRAPHS, classes_of, count_graphs
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
@@ -19,6 +19,8 @@ from dnnplan.solvers.whole.mapping_proofs import Effort, MappingProof
 from dnnplan.solvers.whole.parts import OBJECTIVES, run_mapping, seconds_of
 from dnnplan.solvers.whole.start import propose_lists
 
+LOOKED = 500
+"""Task graphs whose mappings are bounded before proofs begin; the others when their turn comes."""
 FIRST_SLICE, GROWTH = 1.0, 3.0
 """Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
 TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
@@ -116,31 +118,32 @@ class Pool:
         if not self.all:
             search.infeasible = "no task graph keeps the limits (all task graphs)"
             return False
-        values = []
+        # Those of fewest groups have the least work to do.
+        self.all.sort(key=lambda one: (one.graph, sum(len(level) for level in one.groups)))
+        least = mapping_bound(problem).value if mapping_weight(problem) else 0.0
         for one in self.all:
+            one.bound = one.key = one.graph + least
+        for one in self.all[:LOOKED]:
             if self.over():
                 return False
-            values.append(self._look(one))
+            one.key = self._look(one)
         self.report()
         if mapping_weight(problem):
-            order = sorted(range(len(values)), key=lambda k: values[k])
-            for k in order[:TRIED] if len(values) > 1 or search.best is None else ():
+            first = sorted(self.all[:LOOKED])
+            for one in first[:TRIED] if len(first) > 1 or search.best is None else ():
                 if not self.over():
-                    run_mapping(
-                        problem, search, self.all[k].groups, seconds_of(search, TRIED_SECONDS, TRIED_PART)
-                    )
-        for one, value in zip(self.all, values, strict=True):
-            one.key = value
+                    run_mapping(problem, search, one.groups, seconds_of(search, TRIED_SECONDS, TRIED_PART))
         self.begun = True
         return not self.over()
 
     def _look(self, one: Candidate) -> float:
         """Bound a task graph and propose simple mappings; their value, or a bound where there is none."""
+        one.seen = True
         search, view = self.search, self.problem.mapping(one.groups)
         if not mapping_weight(self.problem) and self.closed(one):
             return one.graph
         if mapping_weight(self.problem):
-            one.bound = one.graph + bound_of(view)
+            one.bound = max(one.bound, one.graph + bound_of(view))
         least = propose_lists(self.problem, search, one.groups)
         return one.bound if least is None else least
 
@@ -226,6 +229,10 @@ class Pool:
     def _prove(self, one: Candidate, number: int) -> None:
         """One run on a task graph, which goes back to the open ones if it is not closed."""
         search = self.search
+        if not one.seen:
+            self._look(one)
+            if self.closed(one):
+                return
         below = self.cutoff() - one.graph
         proof = MappingProof(self.problem, one.groups, self.classes)
 
