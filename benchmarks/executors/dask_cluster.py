@@ -97,10 +97,11 @@ class DaskBackend:
                 f"environment: start it as `PYTHONPATH=CHECKOUT dask worker ADDRESS --resources {CORES}=N`",
                 source=address,
             ) from error
-        others = sorted({digest for digest in digests.values() if digest != code_digest()})
+        own = own_digest()
+        others = sorted({digest for digest in digests.values() if digest != own})
         if others:
             raise InputError(
-                f"workers run other code ({', '.join(others)}) than this process ({code_digest()}): give all the "
+                f"workers run other code ({', '.join(others)}) than this process ({own}): give all the "
                 "same checkout and start them again",
                 source=address,
             )
@@ -152,6 +153,11 @@ class DaskBackend:
 
     def _note_start(self, event: tuple[float, Any]) -> None:
         self._starts[str(event[1])] += 1
+
+
+def own_digest() -> str:
+    """What the workers have to have."""
+    return code_digest()
 
 
 def _hand_over(theirs: Any, ours: Future[bytes]) -> None:

@@ -91,6 +91,8 @@ def bench(
         note(
             f"{at_once} jobs of {threads} threads each share {opt.processors()} processors: times will suffer"
         )
+    # Before hours of work: that the other store is one.
+    earlier = None if compare is None else _earlier(compare, suite)
     path = store or Path("benchmarks/results") / f"{suite}.sqlite"
     out = console()
     with shown() as on_status:
@@ -106,7 +108,7 @@ def bench(
     broken = [row for row in rows if row.valid is False or row.status == "error"]
     if broken:
         note(f"{len(broken)} of them failed or broke a rule")
-    worse = compare is not None and _is_worse(rows, compare, suite, tolerance)
+    worse = earlier is not None and _is_worse(rows, earlier, tolerance)
     if broken or worse:
         raise typer.Exit(1)
 
@@ -176,9 +178,14 @@ def _backend(dask: str | None, jobs: int | None, threads: int) -> Any:
     return cluster.dask_backend(dask, jobs=jobs, cores=threads)
 
 
-def _is_worse(rows: Sequence[Any], old: Path, suite: str, tolerance: float) -> bool:
+def _earlier(store: Path, suite: str) -> list[Any]:
+    found: list[Any] = importlib.import_module("benchmarks.regression").rows_of(store, suite)
+    return found
+
+
+def _is_worse(rows: Sequence[Any], earlier: Sequence[Any], tolerance: float) -> bool:
     regression = importlib.import_module("benchmarks.regression")
-    found = regression.compare(rows, regression.rows_of(old, suite), tolerance=tolerance)
+    found = regression.compare(rows, earlier, tolerance=tolerance)
     console().print(regression.table(found))
     note(found.summary())
     return bool(found.worse)
@@ -198,7 +205,7 @@ def _line(row: Any) -> str:
     from dnnplan.reports.units import percent, readable
 
     value, bound = readable(row.value, row.unit), readable(row.bound, row.unit)
-    what = f"{row.instance} {row.solver}".rstrip()
+    what = " ".join(filter(None, (row.instance, row.solver, row.objective)))
     known = f"  bound {bound}  gap {percent(row.gap)}" if row.kind == "solve" else ""
     verdict = "" if row.valid is not False else "  BREAKS RULES"
     why = f"  {row.stop_reason}: {row.message}" if row.status == "error" else ""
