@@ -132,8 +132,7 @@ class Run:
             took = time.perf_counter() - began
             if self.first[2] and self.repaired is not None and self.repaired is not best:
                 self.first = (self.repaired, *self._checked(self.repaired))
-            busy = time.perf_counter() - self.started > BUSY * (time.thread_time() - self.worked)
-            self.reserve = LEAST_RESERVE + max(RESERVE * took, took + SLICE * busy)
+            self.reserve = LEAST_RESERVE + max(RESERVE * took, took + SLICE * self.busy)
         self.note("check")
 
     def _rebuild(self) -> None:
@@ -163,6 +162,11 @@ class Run:
             self.note("bound")
 
     @property
+    def busy(self) -> bool:
+        """Whether other threads have the processor too."""
+        return time.perf_counter() - self.started > BUSY * (time.thread_time() - self.worked)
+
+    @property
     def until(self) -> float:
         """Moment of `time.perf_counter` at which the search has to end."""
         return self.began + self.deadline - self.reserve
@@ -172,6 +176,7 @@ class Run:
         search = self.search
         # Nothing has been checked yet: how long that takes follows from how long the view took.
         self.reserve = LEAST_RESERVE + CHECK_BY_VIEW * (self.phases[1].until - self.phases[0].until)
+        self.reserve += 2 * SLICE * self.busy
         if search.best is None or not is_warm() or self._over(self.until) or not self._walks():
             return None
         from dnnplan.solvers.replan.walk import Walk, list_plans
