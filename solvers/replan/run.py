@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dnnplan.solvers.replan.walk import Walk
 
 RESERVE, LEAST_RESERVE = 1.5, 0.0025
-"""What is left of the time for the last check: times what the first one took, and at least seconds."""
+"""What is left of the time for the last check, beside the last evaluation: times what the first took, and seconds."""
 BUSY, SLICE = 1.5, 0.008
 """Seconds by seconds of the processor from which others have it too, and for how long at a time: then that is left."""
 PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
@@ -84,7 +84,7 @@ class Run:
         self.repaired: Evaluation | None = None
         self.first: Checked | None = None
         self.last: Checked | None = None
-        self.planning, self.exhausted = 0.0, False
+        self.planning, self.proposing, self.exhausted = 0.0, 0.0, False
         self.guide: Guide | None = None
         self.note("view")
 
@@ -113,7 +113,9 @@ class Run:
         search = self.search
         for word, plans in repairs(self.view, self.names, self.kept, self._bias()):
             for decisions in plans:
+                began = time.perf_counter()
                 search.propose(decisions)
+                self.proposing = time.perf_counter() - began
             if search.best is not None:
                 self.word = word
                 break
@@ -132,7 +134,7 @@ class Run:
             took = time.perf_counter() - began
             if self.first[2] and self.repaired is not None and self.repaired is not best:
                 self.first = (self.repaired, *self._checked(self.repaired))
-            self.reserve = LEAST_RESERVE + max(RESERVE * took, took + SLICE * self.busy)
+            self.reserve = LEAST_RESERVE + self.proposing + max(RESERVE * took, took + SLICE * self.busy)
         self.note("check")
 
     def _rebuild(self) -> None:
