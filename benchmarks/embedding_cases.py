@@ -168,4 +168,7 @@ def batches(count: int) -> Instance:
         [0.6 + 0.2 * b for b in range(8)],
     ]
     times = np.sort(rng.uniform(0, 0.9 * count, count))
-    return known_instance(table, [float(t) for t in times], rng.integers(1, 4, count).tolist(), slo=12.0)
+    instance: Instance = known_instance(
+        table, [float(t) for t in times], rng.integers(1, 4, count).tolist(), slo=12.0
+    )
+    return instance
