@@ -11,6 +11,7 @@
 #   make bench-costs, make report-costs                          all suites of latency models
 #   make bench-serving, make report-serving                      the suite of serving
 #   make bench-joint, make report-joint                          the suite of whole plans
+#   make bench-all                                               every suite, then every page of results; many hours
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -26,7 +27,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving bench-joint report-joint clean
+	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -112,6 +113,9 @@ bench-joint: $(VENV)/.demo
 
 report-joint: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report benchmarks/results/joint.sqlite --output benchmarks/results/joint.md
+
+bench-all: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.everything
 
 clean:
 	rm -rf $(VENV) build dist demo-output dnnplan.egg-info

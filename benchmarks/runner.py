@@ -110,6 +110,7 @@ class _Run:
         self._backend, self._store, self._tracker = backend, store, tracker
         self._again, self._on_row, self._on_status = again, on_row, on_status
         self._out: dict[Future[bytes], tuple[int, Planned, int]] = {}
+        self._finished: list[tuple[int, Row]] = []
         self._rows: dict[int, Row] = {}
         self._names: dict[str, str] = {}
         self._stale: dict[str, list[str]] = {}
@@ -120,29 +121,39 @@ class _Run:
         if self._backend.anywhere:
             for row in earlier:
                 self._stale.setdefault(row.case_key, []).append(row.key)
-        for index, task in enumerate(plan):
-            self._tracker.reach(index)
-            done = None if self._again else known.get(self._key(task.row))
-            if done is not None:
-                self._rows[index] = done
-                self._tracker.skip()
-                continue
-            if task.alone:
-                self._wait_for(lambda: not self._out)
-            else:
-                self._wait_for(lambda: len(self._out) < self._backend.capacity())
-            self._hand_out(index, task, 1)
-            if task.alone:
-                self._wait_for(lambda: not self._out)
-        self._wait_for(lambda: not self._out)
+        try:
+            for index, task in enumerate(plan):
+                self._tracker.reach(index)
+                done = None if self._again else known.get(self._key(task.row))
+                if done is None:
+                    self._run(index, task)
+                else:
+                    self._rows[index] = done
+                    self._tracker.skip()
+            self._wait_for(lambda: not self._out)
+        finally:
+            self._write()
         self._tell()
         return [self._rows[index] for index in sorted(self._rows)]
+
+    def _run(self, index: int, task: Planned) -> None:
+        """Hand it out as soon as there is room; what must not be disturbed is waited for."""
+        if task.alone:
+            self._wait_for(lambda: not self._out)
+        else:
+            self._wait_for(lambda: len(self._out) < self._backend.capacity())
+        self._hand_out(index, task, 1)
+        # Workers first: what has come back is written while they work.
+        self._write()
+        if task.alone:
+            self._wait_for(lambda: not self._out)
 
     def _key(self, row: Row) -> str:
         return row.case_key if self._backend.anywhere else row.key
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
         while not condition():
+            self._write()
             finished, _ = wait(self._out, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             for future in finished:
                 self._collect(future)
@@ -163,7 +174,7 @@ class _Run:
         self._tracker.start(index, f"{task.row.instance} {task.row.solver}".rstrip())
 
     def _collect(self, future: Future[bytes]) -> None:
-        """Write what came back; hand out again what did not."""
+        """Take what came back; hand out again what did not."""
         index, task, attempt = self._out.pop(future)
         starts = self._backend.starts(future)
         # Each submission that came to nothing, and each start by a worker that died, was an attempt.
@@ -178,12 +189,17 @@ class _Run:
             answer = lost(error, before + 1)
         else:
             answer = msgspec.structs.replace(answer, attempts=before + answer.attempts)
-        row = filled_in(task.row, answer, worker=self._number(answer.worker))
-        self._store.add(row, instead_of=self._stale.pop(row.case_key, ()))
-        self._rows[index] = row
-        self._tracker.finish(index, row)
-        if self._on_row is not None:
-            self._on_row(row)
+        self._finished.append((index, filled_in(task.row, answer, worker=self._number(answer.worker))))
+
+    def _write(self) -> None:
+        """Write what has come back, each row in a transaction of its own."""
+        while self._finished:
+            index, row = self._finished.pop(0)
+            self._store.add(row, instead_of=self._stale.pop(row.case_key, ()))
+            self._rows[index] = row
+            self._tracker.finish(index, row)
+            if self._on_row is not None:
+                self._on_row(row)
 
     def _number(self, worker: str) -> str:
         """What a worker is called in rows: its own name may be that of a machine."""

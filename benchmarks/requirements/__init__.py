@@ -37,6 +37,7 @@ JUDGES: dict[str, str] = {
     "predictors": "benchmarks.requirements.predictors",
     "this-machine": "benchmarks.requirements.predictors",
     "serving": "benchmarks.requirements.serving",
+    "harness": "benchmarks.requirements.harness",
     "embedding": "benchmarks.requirements.embedding",
     "replan": "benchmarks.requirements.replan",
     "joint": "benchmarks.requirements.joint",

@@ -31,7 +31,9 @@ def cases() -> Iterator[Case]:
         "sharing/8x3", grouped, problem="grouping", agglomerative=1, local_search=3, cpsat=5, milp=5
     )
     yield from _each("choice-12", chosen, problem="selection", greedy=1, cpsat=3, milp=3)
-    yield from _each("order-12", ordered, problem="ordering", nearest_neighbour=1, local_search=2, dynamic=3, cpsat=5)
+    yield from _each(
+        "order-12", ordered, problem="ordering", nearest_neighbour=1, local_search=2, dynamic=3, cpsat=5
+    )
     yield from _each("sharing/5x2", joined, problem="joint", group_then_order=2, cpsat=5, milp=5)
     yield from _each(
         "whole/3x4x2", partial(whole_instance, 3, 4, 2, seed=1), problem="whole", sequential=5, cpsat=10

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 import benchmarks.suites
+from benchmarks import everything
 from benchmarks.case import Case, Measurement
 from benchmarks.data import data_folder
 from benchmarks.runner import list_suites
-from benchmarks.suites import SUITES, real_networks, suite_cases, suite_names, suite_seconds
+from benchmarks.suites import SUITES, real_networks, smoke, suite_cases, suite_names, suite_seconds
 from benchmarks.suites.limits import SECONDS
 from benchmarks.timings import MEASUREMENTS
 from dnnplan.instances import InputError
+from dnnplan.instances.validation import ensure_valid
+from dnnplan.reports.runs import Row, Store
 from dnnplan.solvers import solver_names
+from dnnplan.solvers.registry import PROBLEMS
 
 HALF_AN_HOUR = 1800
 
@@ -56,7 +60,7 @@ def test_cases_are_unique_and_known(suite: str) -> None:
             assert case.name in MEASUREMENTS or case.module != "benchmarks.timings"
             assert callable(importlib.import_module(case.module).measure)
         else:
-            assert case.solver in solver_names()
+            assert case.solver in solver_names(case.problem or "mapping")
             assert case.time_limit > 0
 
 
@@ -134,3 +138,51 @@ def test_small_goes_through_all_execution_settings_it_has_room_for() -> None:
 def test_an_unknown_suite_is_named_with_those_there_are() -> None:
     with pytest.raises(InputError, match=r"nonesuch: no such suite, expected one of selection"):
         list(suite_cases("nonesuch"))
+
+
+def test_smoke_fits_into_three_minutes_and_has_every_problem_exact_and_heuristic() -> None:
+    cases = [case for case in cases_of("smoke") if isinstance(case, Case)]
+    assert suite_seconds("smoke") <= smoke.MOST_SECONDS
+    assert {case.problem or "mapping" for case in cases} == set(PROBLEMS)
+    exact = {"cpsat", "milp", "auto", "labels", "dynamic"}
+    for instance in {case.instance for case in cases}:
+        solvers = {case.solver for case in cases if case.instance == instance}
+        assert solvers & exact
+        assert solvers - exact
+
+
+@pytest.mark.parametrize("instance", sorted({c.instance for c in cases_of("smoke") if isinstance(c, Case)}))
+def test_smoke_instances_are_valid_and_always_the_same(instance: str) -> None:
+    case = next(c for c in cases_of("smoke") if isinstance(c, Case) and c.instance == instance)
+    built = case.build()
+    ensure_valid(built)
+    assert built.hash() == case.build().hash()
+
+
+def test_bench_all_runs_every_suite_and_writes_every_page() -> None:
+    assert sorted(everything.order()) == sorted(SUITES)
+    written = [suite for suites in everything.pages().values() for suite in suites]
+    assert sorted(written) == sorted(SUITES)
+    makefile = (Path(benchmarks.suites.__file__).parents[2] / "Makefile").read_text()
+    for variable, page in (("MAPPING", "mapping"), ("TASKS", "tasks"), ("COSTS", "predictors")):
+        (line,) = [text for text in makefile.splitlines() if text.startswith(f"{variable} :=")]
+        assert set(line.split(":=")[1].split()) == set(everything.PAGES[page]) - {"sop-long"}
+
+
+def test_bench_all_goes_on_after_a_suite_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def run(name: str, store: Path, **options: object) -> list[Row]:
+        ran.append(name)
+        status = "error" if name == "speed" else "measured"
+        row = Row(suite=name, kind="measure", instance="x", status=status, stop_reason="error")
+        with Store(store) as opened:
+            opened.add(row)
+        return [row]
+
+    monkeypatch.setattr(everything, "run_suite", run)
+    monkeypatch.setattr(everything, "order", lambda: ["speed", "smoke"])
+    monkeypatch.setattr(everything.growth, "main", lambda arguments: 0)
+    assert everything.main(["--results", str(tmp_path)]) == 1
+    assert ran == ["speed", "smoke"]
+    assert {path.name for path in tmp_path.glob("*.md")} == {"speed.md", "smoke.md"}
