@@ -35,7 +35,8 @@ def report(
         Path, typer.Option("--output", "-o", help="File to write: .html, .md or .csv.", show_default=False)
     ],
     to: Annotated[
-        Literal["html", "md", "csv"] | None, typer.Option("--to", help="What to write; default: by the suffix.")
+        Literal["html", "md", "csv"] | None,
+        typer.Option("--to", help="What to write; default: by the suffix."),
     ] = None,
     suite: Annotated[str | None, typer.Option(help="Only the rows of one suite of a store.")] = None,
     instance: opt.InstanceName = None,
@@ -55,7 +56,9 @@ def report(
         _write_store(files, output, kind, suite, force=force)
         return
     if len(files) > 1:
-        raise InputError(f"report takes several stores or one plan, got {len(files)} files: {', '.join(files)}")
+        raise InputError(
+            f"report takes several stores or one plan, got {len(files)} files: {', '.join(files)}"
+        )
     if suite is not None:
         raise InputError(f"--suite is about stores; {files[0]} is not one")
     options = {"format": format, "select": select, **opt.parse_options(option)}
@@ -67,14 +70,20 @@ def _kind(output: Path, to: Kind | None) -> Kind:
     """What to write: as asked, else as the suffix says."""
     found = to or SUFFIXES.get(output.suffix.lower())
     if found is None:
-        raise InputError(f"{output}: expected a name that ends in .html, .md or .csv, or --to html, md or csv")
+        raise InputError(
+            f"{output}: expected a name that ends in .html, .md or .csv, or --to html, md or csv"
+        )
     return found
 
 
 def _is_store(name: str) -> bool:
     """Whether a file is an SQLite file; whether that is a store is found when it is read."""
     if name == "-" or not Path(name).is_file():
-        if name != "-" and not Path(name).exists() and Path(name).suffix.lower() in (".sqlite", ".db", ".sqlite3"):
+        if (
+            name != "-"
+            and not Path(name).exists()
+            and Path(name).suffix.lower() in (".sqlite", ".db", ".sqlite3")
+        ):
             raise InputError(f"{name}: no such file; a store is written by dnnplan bench SUITE --store FILE")
         return False
     with Path(name).open("rb") as file:

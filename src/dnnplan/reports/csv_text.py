@@ -57,7 +57,10 @@ def numbers_csv(document: Document) -> str:
         return ""
     table = tables[0]
     rows = (
-        [cell.sort if column.number and cell.sort is not None else cell.text for cell, column in zip(row, table.columns, strict=True)]
+        [
+            cell.sort if column.number and cell.sort is not None else cell.text
+            for cell, column in zip(row, table.columns, strict=True)
+        ]
         for row in table.rows
     )
     return csv_text([column.title for column in table.columns], rows)

@@ -66,7 +66,9 @@ def _plain(text: str) -> str:
     """Text that Markdown takes as it is: no markup, no HTML, one line."""
     one = " ".join(str(text).split())
     for character in "\\`*_[]|<>#&~$":
-        one = one.replace(character, f"\\{character}" if character not in "<>&" else f"&{_ENTITIES[character]};")
+        one = one.replace(
+            character, f"\\{character}" if character not in "<>&" else f"&{_ENTITIES[character]};"
+        )
     return one
 
 

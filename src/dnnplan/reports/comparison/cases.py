@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dnnplan.reports.runs import Row
+from dnnplan.reports.shown_text import shown
 
 EQUAL = 1e-9
 """Relative difference below which two values are the same."""
@@ -138,7 +139,14 @@ def cases_of(rows: Iterable[Row]) -> tuple[Case, ...]:
 
 
 def _case_key(row: Row) -> tuple[object, ...]:
-    return (row.suite, row.instance, row.instance_hash, row.problem, row.objective, tuple(sorted(row.limits.items())))
+    return (
+        row.suite,
+        row.instance,
+        row.instance_hash,
+        row.problem,
+        row.objective,
+        tuple(sorted(row.limits.items())),
+    )
 
 
 def _with_several_limits(rows: Sequence[Row]) -> set[str]:
@@ -157,7 +165,7 @@ def _case(rows: Sequence[Row], several: set[str]) -> Case:
         problem=first.problem,
         objective=first.objective,
         limits=tuple(sorted(first.limits.items())),
-        unit=next((row.unit for row in rows if row.unit is not None), None),
+        unit=next((shown(row.unit, 12) for row in rows if row.unit is not None), None),
         layers=max(row.layers for row in rows),
         devices=max(row.devices for row in rows),
         maximise=_maximised(rows),

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnnplan.reports.comparison.cases import Case, Run
-from dnnplan.reports.comparison.intervals import Interval, finite_positive, over_instances, over_seeds, wilcoxon_p
+from dnnplan.reports.comparison.intervals import (
+    Interval,
+    finite_positive,
+    over_instances,
+    over_seeds,
+    wilcoxon_p,
+)
 from dnnplan.reports.comparison.kinds import Kind
 
 
@@ -57,7 +63,9 @@ def _pair(case: Case, kinds: Mapping[str, Kind]) -> Pair:
     gap = None
     if bounds and case.best is not None:
         bound = min(bounds) if case.maximise else max(bounds)
-        gap = max(0.0, (bound - case.best) if case.maximise else (case.best - bound)) / max(abs(case.best), 1e-12)
+        gap = max(0.0, (bound - case.best) if case.maximise else (case.best - bound)) / max(
+            abs(case.best), 1e-12
+        )
     return Pair(case=case, exact=exact, heuristic=heuristic, ratio=ratio, gap=gap)
 
 

@@ -9,6 +9,7 @@ from dnnplan.reports.comparison.intervals import Interval
 from dnnplan.reports.comparison.methods import Method
 from dnnplan.reports.comparison.pairs import Pair, middle, overall
 from dnnplan.reports.runs import Row
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import number, readable
 
 NAMED = 6
@@ -29,7 +30,9 @@ def what_was_run(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
         sentences.append(f"{text}: {counted(len(solves), 'run')}, {_limits(solves)}.")
     older = sum(row.kind == "solve" for row in rows) - len(solves)
     if older > 0:
-        sentences.append(f"{counted(older, 'older row')} of runs that were made again {plural(older, 'is', 'are')} left out.")
+        sentences.append(
+            f"{counted(older, 'older row')} of runs that were made again {plural(older, 'is', 'are')} left out."
+        )
     measured = sum(row.kind == "measure" for row in rows)
     if measured:
         sentences.append(f"The store has {counted(measured, 'measurement')} of the library.")
@@ -46,11 +49,13 @@ def what_was_found(cases: Sequence[Case]) -> list[str]:
     refused = sum(run.row.valid is False for run in runs)
     failed = sum(run.row.status == "error" and run.row.valid is not False for run in runs)
     lines = [
-        f"{_of(planned, len(cases))} cases have a plan, and {_of(proven, len(cases))} are answered with a proof: "
+        f"{_of(planned, len(cases))} cases have a plan, and {_of(proven, len(cases)).lower()} are answered with a proof: "
         "optimal, or that there is no plan."
     ]
     if refused:
-        lines.append(f"The independent check REFUSED {counted(refused, 'plan')}: see the rows with status error.")
+        lines.append(
+            f"The independent check REFUSED {counted(refused, 'plan')}: see the rows with status error."
+        )
     elif planned:
         lines.append("The independent check accepted every plan.")
     if failed:
@@ -70,7 +75,9 @@ def exact_against_heuristic(pairs: Sequence[Pair]) -> list[str]:
     lines = [text]
     equal = sum(abs(pair.ratio.mean - 1) <= 1e-6 for pair in both if pair.ratio is not None)
     better = sum(pair.ratio.mean < 1 - 1e-6 for pair in both if pair.ratio is not None)
-    counts = f"It is as good in {equal}, better in {better} and worse in {len(both) - equal - better} of them."
+    counts = (
+        f"It is as good in {equal}, better in {better} and worse in {len(both) - equal - better} of them."
+    )
     if p is not None:
         told = "chance is no likely reason" if p < 0.05 else "chance may be the reason"
         counts += f" {capital(told)} (Wilcoxon's signed-rank test, p = {p:.2g})."
@@ -95,8 +102,10 @@ def best_methods(methods: Sequence[Method]) -> str:
         return ""
     best = min(able, key=lambda m: m.ratio.mean if m.ratio is not None else float("inf"))
     assert best.ratio is not None
-    text = f"Nearest to the best known plans is {best.name}: {worse(best.ratio.mean)} them"
-    missing = f"; it found no plan in {counted(best.runs - best.found, 'run')}" if best.found < best.runs else ""
+    text = f"Nearest to the best known plans is {shown(best.name, 40)}: {worse(best.ratio.mean)} them"
+    missing = (
+        f"; it found no plan in {counted(best.runs - best.found, 'run')}" if best.found < best.runs else ""
+    )
     return f"{text}{interval_words(best.ratio)}, best in {best.best} of {best.cases}{missing}."
 
 
@@ -152,7 +161,10 @@ def listed(names: Sequence[str], what: str) -> str:
     """A few names, or how many there are: ``the solvers a and b``, ``20 solvers``."""
     if len(names) > NAMED:
         return f"{len(names)} {what}s"
-    return f"the {what}{'s' if len(names) > 1 else ''} {', '.join(names[:-1])}{' and ' if len(names) > 1 else ''}{names[-1]}"
+    known = [shown(name, 40) for name in names]
+    if len(known) == 1:
+        return f"the {what} {known[0]}"
+    return f"the {what}s {', '.join(known[:-1])} and {known[-1]}"
 
 
 def capital(text: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from dnnplan.costs.serving.evaluate import ServingTimes, serving_times
 from dnnplan.costs.serving.offline import OfflineServing, offline_serving
 from dnnplan.instances import Instance, Plan
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import COLOURS, hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import readable, scale_for
 
 MOST_BATCHES = 4000
@@ -20,7 +21,9 @@ NAMED = 12
 Decisions = Sequence[tuple[int, tuple[int, ...]]]
 
 
-def serving_figures(instance: Instance, plan: Plan) -> tuple[Figure, Figure, dict[str, tuple[float, str | None]]]:
+def serving_figures(
+    instance: Instance, plan: Plan
+) -> tuple[Figure, Figure, dict[str, tuple[float, str | None]]]:
     """Batches and latencies of a plan, and its measures with their units.
 
     Raises
@@ -61,14 +64,26 @@ def _batches(view: OfflineServing, decisions: Decisions, times: ServingTimes) ->
         )
     left = len(decisions) - len(drawn)
     more = f" The first {MOST_BATCHES:,} of {len(decisions):,} batches are drawn." if left else ""
-    columns = [Column("device"), Column("stage"), Column("samples", True), Column("which"), Column("start", True), Column("end", True)]
+    columns = [
+        Column("device"),
+        Column("stage"),
+        Column("samples", True),
+        Column("which"),
+        Column("start", True),
+        Column("end", True),
+    ]
     return Figure(
         key="batches",
         title="Batches over time",
         caption=(
-            "Each bar is a batch on its device, as high as the number of its samples, in the colour of its stage." + more
+            "Each bar is a batch on its device, as high as the number of its samples, in the colour of its stage."
+            + more
         ),
-        variants=[Variant("batches", traces, Table(title="Batches", caption="As drawn.", columns=columns, rows=rows))],
+        variants=[
+            Variant(
+                "batches", traces, Table(title="Batches", caption="As drawn.", columns=columns, rows=rows)
+            )
+        ],
         layout={
             "height": 120 + 110 * len(used),
             "left": 24 + 7 * min(22, max((len(problem.devices[d]) for d in used), default=4)),
@@ -85,7 +100,13 @@ def _batches(view: OfflineServing, decisions: Decisions, times: ServingTimes) ->
 
 
 def _stage(
-    stage: str, q: int, own: Sequence[tuple[int, tuple[int, ...]]], times: ServingTimes, row: int, largest: int, size: float
+    stage: str,
+    q: int,
+    own: Sequence[tuple[int, tuple[int, ...]]],
+    times: ServingTimes,
+    row: int,
+    largest: int,
+    size: float,
 ) -> dict[str, Any]:
     heights = [0.9 * len(members) / largest for _, members in own]
     return {
@@ -131,15 +152,25 @@ def _latencies(view: OfflineServing, times: ServingTimes) -> Figure:
         "y": share,
         "line": {"color": "@c0", "width": 2.2, "shape": "hv"},
         "hoverinfo": "text",
-        "text": [hover(f"{s:.1%} of the samples", f"within {readable(float(latency[k]), 's')}") for k, s in zip(chosen, share, strict=True)],
+        "text": [
+            hover(f"{s:.1%} of the samples", f"within {readable(float(latency[k]), 's')}")
+            for k, s in zip(chosen, share, strict=True)
+        ],
     }
-    rows = [[Cell(f"{s:.1%}", s), Cell(readable(float(latency[k]), "s"), float(latency[k]))] for k, s in zip(chosen, share, strict=True)]
+    rows = [
+        [Cell(f"{s:.1%}", s), Cell(readable(float(latency[k]), "s"), float(latency[k]))]
+        for k, s in zip(chosen, share, strict=True)
+    ]
     columns = [Column("share of samples", True), Column("within", True)]
     return Figure(
         key="latencies",
         title="Latency of the samples",
         caption=f"Which share of the {count:,} samples has left so long after its arrival.",
-        variants=[Variant("latency", [trace], Table(title="Latencies", caption="As drawn.", columns=columns, rows=rows))],
+        variants=[
+            Variant(
+                "latency", [trace], Table(title="Latencies", caption="As drawn.", columns=columns, rows=rows)
+            )
+        ],
         layout={
             "ytop": "share of samples",
             "xaxis": {"title": f"latency ({unit})", "rangemode": "tozero"},

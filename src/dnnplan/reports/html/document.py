@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Tone = Literal["", "good", "bad", "weak"]
-LONGEST = 80
-"""Characters of a name that are shown; names in files may be of any length."""
 
 
 @dataclass(frozen=True)
@@ -136,16 +133,3 @@ class Document:
     views: Sequence[View]
     shared: Sequence[Section] = ()
     facts: Sequence[tuple[str, str]] = ()
-
-
-def shown(text: object, longest: int = LONGEST) -> str:
-    """Text of a file as it is shown: without control characters and tricks of direction, cut in the middle.
-
-    >>> shown("a" * 100, 9), shown("x\\u202etxt.exe\\n")
-    ('aaaa…aaaa', 'x\\ufffdtxt.exe\\ufffd')
-    """
-    whole = str(text)
-    if len(whole) > longest:
-        half = (longest - 1) // 2
-        whole = f"{whole[: longest - 1 - half]}…{whole[len(whole) - half :]}"
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else c for c in whole)

@@ -9,8 +9,21 @@ from typing import Any
 
 from dnnplan.costs.objectives import UNITS
 from dnnplan.instances.errors import FormatError, InputError
-from dnnplan.reports.html.document import Cell, Column, Document, Figure, Section, Table, Tile, Tiles, Variant, View, Words, shown
+from dnnplan.reports.html.document import (
+    Cell,
+    Column,
+    Document,
+    Figure,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+    Variant,
+    View,
+    Words,
+)
 from dnnplan.reports.html.style import hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.tables import MEASURE_UNITS
 from dnnplan.reports.units import percent, readable, scale_for
 
@@ -51,9 +64,17 @@ def front_document(tree: Mapping[str, Any], *, name: str = "") -> Document:
     first, second = (shown(n.replace("_", " "), 40) for n in names)
     tiles = [
         Tile(str(len(points)), "points", "none of them is beaten in both"),
-        Tile(f"{proven} of {len(points)}", "proven", "nothing beats them", "good" if proven == len(points) else ""),
+        Tile(
+            f"{proven} of {len(points)}",
+            "proven",
+            "nothing beats them",
+            "good" if proven == len(points) else "",
+        ),
         *(
-            Tile(f"{readable(min(own), _unit(n))} to {readable(max(own), _unit(n))}", shown(n.replace("_", " "), 40))
+            Tile(
+                f"{readable(min(own), _unit(n))} to {readable(max(own), _unit(n))}",
+                shown(n.replace("_", " "), 40),
+            )
             for n, own in zip(names, ([p.first for p in points], [p.second for p in points]), strict=True)
         ),
     ]
@@ -83,7 +104,7 @@ def read_front(tree: Mapping[str, Any], name: str = "") -> tuple[tuple[str, str]
     rows = tree.get("front")
     label_ = name or "front"
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FormatError("expected a list of objects", source=label_, path="$.front")
+        raise FormatError("front: expected a list of objects", source=label_)
     if not rows:
         raise InputError(f"{label_}: a front without points")
     if len(rows) > MOST_POINTS:
@@ -102,7 +123,7 @@ def _names(tree: Mapping[str, Any], row: Mapping[str, Any], name: str) -> tuple[
         for other in ("size", "execution_cost"):
             if other in values and "variety" in values:
                 return other, "variety"
-    raise FormatError("expected two names", source=name, path="$.objectives")
+    raise FormatError("objectives: expected two names, as `solve --pareto --json` prints them", source=name)
 
 
 def _point(row: Mapping[str, Any], names: tuple[str, str], where: str) -> Point:
@@ -174,14 +195,29 @@ def front_figure(points: Sequence[Point], names: tuple[str, str], knee: int | No
             traces.append(_marks(own, name, symbol, names, (w, h)))
     if knee is not None:
         at = points[knee]
-        marker = {"symbol": "circle-open", "size": 20, "color": "@critical", "line": {"width": 2.4, "color": "@critical"}}
+        marker = {
+            "symbol": "circle-open",
+            "size": 20,
+            "color": "@critical",
+            "line": {"width": 2.4, "color": "@critical"},
+        }
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "x": [at.first / w], "y": [at.second / h], "marker": marker,
-                "name": "knee", "legendgroup": "knee", "hoverinfo": "text", "text": [_told(at, names, "the knee")],
+                "type": "scatter",
+                "mode": "markers",
+                "x": [at.first / w],
+                "y": [at.second / h],
+                "marker": marker,
+                "name": "knee",
+                "legendgroup": "knee",
+                "hoverinfo": "text",
+                "text": [_told(at, names, "the knee")],
             }
         )
-    axes = [label(n.replace("_", " ") + (f" ({u})" if u else ""), 60) for n, u in ((names[0], wide), (names[1], high))]
+    axes = [
+        label(n.replace("_", " ") + (f" ({u})" if u else ""), 60)
+        for n, u in ((names[0], wide), (names[1], high))
+    ]
     return Figure(
         key="front",
         title="Trade-off curve",
@@ -190,11 +226,17 @@ def front_figure(points: Sequence[Point], names: tuple[str, str], knee: int | No
             "limit can be below: where there is none, the plan is proven."
         ),
         variants=[Variant("front", traces, _table(points, names, knee))],
-        layout={"ytop": shown(names[1].replace("_", " ") + (f" ({high})" if high else ""), 60), "xaxis": {"title": axes[0]}, "height": 440},
+        layout={
+            "ytop": shown(names[1].replace("_", " ") + (f" ({high})" if high else ""), 60),
+            "xaxis": {"title": axes[0]},
+            "height": 440,
+        },
     )
 
 
-def _marks(own: Sequence[Point], name: str, symbol: str, names: tuple[str, str], sizes: tuple[float, float]) -> dict[str, Any]:
+def _marks(
+    own: Sequence[Point], name: str, symbol: str, names: tuple[str, str], sizes: tuple[float, float]
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -210,7 +252,12 @@ def _marks(own: Sequence[Point], name: str, symbol: str, names: tuple[str, str],
 
 def _told(p: Point, names: tuple[str, str], name: str) -> str:
     gap = f"gap {percent(p.gap)}" if p.gap is not None else ""
-    return hover(f"{names[0]} {readable(p.first, _unit(names[0]))}", f"{names[1]} {readable(p.second, _unit(names[1]))}", name, gap)
+    return hover(
+        f"{names[0]} {readable(p.first, _unit(names[0]))}",
+        f"{names[1]} {readable(p.second, _unit(names[1]))}",
+        name,
+        gap,
+    )
 
 
 def _table(points: Sequence[Point], names: tuple[str, str], knee: int | None) -> Table:
@@ -225,5 +272,11 @@ def _table(points: Sequence[Point], names: tuple[str, str], knee: int | None) ->
         ]
         for k, p in enumerate(points)
     ]
-    columns = [*(Column(shown(n.replace("_", " "), 40), True) for n in names), Column("state"), Column("gap", True), Column("solver"), Column("")]
+    columns = [
+        *(Column(shown(n.replace("_", " "), 40), True) for n in names),
+        Column("state"),
+        Column("gap", True),
+        Column("solver"),
+        Column(""),
+    ]
     return Table(title="Points of the front", caption="As drawn.", columns=columns, rows=rows)

@@ -11,9 +11,10 @@ import numpy as np
 from dnnplan.costs import Evaluation
 from dnnplan.costs.explain import Step
 from dnnplan.costs.residency import memory_levels
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import COLOURS, hover, label
 from dnnplan.reports.schedule import Bar, Row, Schedule
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import percent, readable, scale_for
 
 MOST_BARS = 4000
@@ -137,11 +138,20 @@ def _joined(bars: Sequence[Bar], gap: float) -> list[Bar]:
     for bar in bars:
         k = last.get(bar.lane)
         before = joined[k] if k is not None else None
-        if k is not None and before is not None and before.network == bar.network and bar.start - before.end <= gap:
+        if (
+            k is not None
+            and before is not None
+            and before.network == bar.network
+            and bar.start - before.end <= gap
+        ):
             counts[k] += 1
             name = before.name.split(" ... ")[0]
             joined[k] = replace(
-                before, name=f"{name} ... {bar.name}", detail=f"{counts[k]} bars", end=bar.end, compute=(before.start, bar.end)
+                before,
+                name=f"{name} ... {bar.name}",
+                detail=f"{counts[k]} bars",
+                end=bar.end,
+                compute=(before.start, bar.end),
             )
         else:
             last[bar.lane] = len(joined)
@@ -168,7 +178,11 @@ def _layout(rows: Sequence[Row]) -> tuple[dict[tuple[int, int], _Lane], list[tup
 
 
 def _bars(
-    schedule: Schedule, rows: Sequence[Row], places: dict[tuple[int, int], _Lane], size: float, critical: set[str]
+    schedule: Schedule,
+    rows: Sequence[Row],
+    places: dict[tuple[int, int], _Lane],
+    size: float,
+    critical: set[str],
 ) -> list[dict[str, Any]]:
     """A trace of whole bars for each network, and one of what computes where a part of them moves tensors."""
     traces = []
@@ -247,8 +261,12 @@ def _critical(
     rows: Sequence[Row], places: dict[tuple[int, int], _Lane], path: Sequence[Step], size: float
 ) -> list[dict[str, Any]]:
     """Outlines of the steps of the critical path, and thin lines from one to the next."""
-    by_name: dict[str, tuple[int, int]] = {bar.name: (r, bar.lane) for r, row in enumerate(rows) for bar in row.bars}
-    steps = [(step, places[by_name[step.name]]) for step in path if step.name in by_name and step.end > step.start]
+    by_name: dict[str, tuple[int, int]] = {
+        bar.name: (r, bar.lane) for r, row in enumerate(rows) for bar in row.bars
+    }
+    steps = [
+        (step, places[by_name[step.name]]) for step in path if step.name in by_name and step.end > step.start
+    ]
     if not steps:
         return []
     outline = {
@@ -260,11 +278,17 @@ def _critical(
         "x": [(step.end - step.start) / size for step, _ in steps],
         "y": [lane.centre for _, lane in steps],
         "width": [lane.height for _, lane in steps],
-        "marker": {"color": "@none", "line": {"width": 2.2 if len(steps) <= MANY_STEPS else 1.2, "color": "@critical"}},
+        "marker": {
+            "color": "@none",
+            "line": {"width": 2.2 if len(steps) <= MANY_STEPS else 1.2, "color": "@critical"},
+        },
         "hoverinfo": "text",
         "text": [
-            hover(f"{step.name}, {step.where}", f"{readable(step.start, 's')} to {readable(step.end, 's')}",
-                  f"on the critical path; not earlier because: {step.reason}")
+            hover(
+                f"{step.name}, {step.where}",
+                f"{readable(step.start, 's')} to {readable(step.end, 's')}",
+                f"on the critical path; not earlier because: {step.reason}",
+            )
             for step, _ in steps
         ],
         "textposition": "none",
@@ -296,7 +320,9 @@ def _memory(evaluation: Evaluation, latency: float, size: float) -> tuple[list[d
     """Profiles of the fullest memories and what they can hold; the latter only where it is near."""
     peaks = evaluation.cost.memory
     names = evaluation.problem.memory_names
-    fullest = sorted((m for m, name in enumerate(names) if peaks.get(name, 0.0) > 0), key=lambda m: -peaks[names[m]])
+    fullest = sorted(
+        (m for m, name in enumerate(names) if peaks.get(name, 0.0) > 0), key=lambda m: -peaks[names[m]]
+    )
     drawn = fullest[:MOST_MEMORIES]
     if not drawn:
         return [], False
@@ -312,7 +338,9 @@ def _memory(evaluation: Evaluation, latency: float, size: float) -> tuple[list[d
         common = {"type": "scatter", "yaxis": "y2", "legendgroup": f"m{m}", "mode": "lines"}
         share = f"{percent(peaks[names[m]] / capacity)} of it at most" if 0 < capacity < float("inf") else ""
         text = [
-            hover(f"memory {names[m]}", f"from {readable(float(t), 's')}: {readable(float(b), 'bytes')}", share)
+            hover(
+                f"memory {names[m]}", f"from {readable(float(t), 's')}: {readable(float(b), 'bytes')}", share
+            )
             for t, b in zip(moments, held, strict=True)
         ]
         traces.append(
@@ -332,7 +360,9 @@ def _memory(evaluation: Evaluation, latency: float, size: float) -> tuple[list[d
             capacities = True
             limit = {"color": colour, "width": 1.4, "dash": "dot"}
             ends = {"x": [0, latency / size], "y": [capacity / scale] * 2}
-            traces.append({**common, **ends, "name": names[m], "line": limit, "hoverinfo": "skip", "showlegend": False})
+            traces.append(
+                {**common, **ends, "name": names[m], "line": limit, "hoverinfo": "skip", "showlegend": False}
+            )
     return traces, capacities
 
 

@@ -8,6 +8,8 @@ import html
 import json
 from typing import Any
 
+from dnnplan.reports.shown_text import visible
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -17,7 +19,7 @@ class Html(str):
 
 def escaped(part: str) -> str:
     """HTML as it is, other text with ``& < > " '`` as entities."""
-    return part if isinstance(part, Html) else html.escape(part, quote=True)
+    return part if isinstance(part, Html) else html.escape(visible(part), quote=True)
 
 
 def tag(name: str, *content: str, **attributes: str | int | float | bool | None) -> Html:
@@ -33,7 +35,7 @@ def tag(name: str, *content: str, **attributes: str | int | float | bool | None)
         if value is None or value is False:
             continue
         label = key.rstrip("_").replace("_", "-")
-        written.append(f" {label}" if value is True else f' {label}="{html.escape(str(value), quote=True)}"')
+        written.append(f" {label}" if value is True else f' {label}="{escaped(str(value))}"')
     return Html(f"<{name}{''.join(written)}>{joined(*content)}</{name}>")
 
 
@@ -48,11 +50,12 @@ LARGE = 30_000
 
 def json_block(value: Any, **attributes: str | bool | None) -> Html:
     """Data for scripts; nothing in it can end the element that it stands in. Much of it is compressed (gzip, base64)."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # All that is left to replace stands inside of strings: JSON escapes control characters itself.
+    text = visible(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
     if len(text) > LARGE:
         packed = base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
         return tag("script", Html(packed), type="text/plain", data_packed=True, **attributes)
-    for character in "<>&\u2028\u2029":
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return tag("script", Html(text), type="application/json", **attributes)
 

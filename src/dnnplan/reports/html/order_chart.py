@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from dnnplan.costs.ordering.problem import OrderingProblem
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import readable, scale_for
 
 MOST_NAMES = 40
@@ -36,12 +37,20 @@ def order_figure(problem: OrderingProblem, order: Sequence[int]) -> Figure:
         "marker": {"color": "@c0"},
         "hoverinfo": "text",
         "textposition": "none",
-        "text": [_told(problem, step, k, start) for k, (step, start) in enumerate(zip(steps, starts, strict=True))],
+        "text": [
+            _told(problem, step, k, start) for k, (step, start) in enumerate(zip(steps, starts, strict=True))
+        ],
     }
     what = "a period" if problem.closed else "in all"
-    expected = "" if problem.is_plain else f" As memory and chance have it, it is {readable(problem.cost(tuple(order)), unit)}."
+    expected = (
+        ""
+        if problem.is_plain
+        else f" As memory and chance have it, it is {readable(problem.cost(tuple(order)), unit)}."
+    )
     few = len(steps) <= MOST_NAMES
-    ticks = {"tickvals": list(range(len(steps))), "ticktext": names} if few else {"title": "place in the order"}
+    ticks = (
+        {"tickvals": list(range(len(steps))), "ticktext": names} if few else {"title": "place in the order"}
+    )
     return Figure(
         key="order",
         title="Order of the tasks",
@@ -52,7 +61,9 @@ def order_figure(problem: OrderingProblem, order: Sequence[int]) -> Figure:
         variants=[Variant("order", [trace], _table(problem, steps))],
         layout={
             "height": 110 + (26 * len(steps) if few else 500),
-            "left": 24 + 7 * min(24, max((len(problem.tasks[t]) for _, t, _ in steps), default=4)) if few else 60,
+            "left": 24 + 7 * min(24, max((len(problem.tasks[t]) for _, t, _ in steps), default=4))
+            if few
+            else 60,
             "xaxis": {"title": f"cost so far{f' ({scaled})' if scaled else ''}", "rangemode": "tozero"},
             "yaxis": {**ticks, "range": [len(steps) - 0.4, -0.6], "showgrid": False, "fixedrange": few},
         },
@@ -66,7 +77,11 @@ def _told(problem: OrderingProblem, step: Step, place: int, start: float) -> str
     before, task, cost = step
     unit = problem.unit_of_cost
     after = "at the start" if before is None else f"after {problem.tasks[before]}"
-    return hover(f"{place + 1}: {problem.tasks[task]}", f"{readable(cost, unit)} {after}", f"{readable(start + cost, unit)} so far")
+    return hover(
+        f"{place + 1}: {problem.tasks[task]}",
+        f"{readable(cost, unit)} {after}",
+        f"{readable(start + cost, unit)} so far",
+    )
 
 
 def _table(problem: OrderingProblem, steps: Sequence[Step]) -> Table:
@@ -83,5 +98,11 @@ def _table(problem: OrderingProblem, steps: Sequence[Step]) -> Table:
                 Cell(readable(now, unit), now),
             ]
         )
-    columns = [Column("place", True), Column("task"), Column("after"), Column("cost", True), Column("so far", True)]
+    columns = [
+        Column("place", True),
+        Column("task"),
+        Column("after"),
+        Column("cost", True),
+        Column("so far", True),
+    ]
     return Table(title="Steps of the order", caption="One after the other.", columns=columns, rows=rows)

@@ -10,7 +10,18 @@ from importlib.resources import files
 from typing import Any
 
 from dnnplan.instances.errors import MissingDependencyError
-from dnnplan.reports.html.document import Block, Cell, Document, Figure, Section, Table, Tile, Tiles, View, Words
+from dnnplan.reports.html.document import (
+    Block,
+    Cell,
+    Document,
+    Figure,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+    View,
+    Words,
+)
 from dnnplan.reports.html.markup import Html, joined, json_block, tag
 
 SCRIPTS = ("data.js", "theme.js", "tables.js", "figures.js", "main.js")
@@ -18,7 +29,9 @@ STYLES = ("page.css",)
 MOST_STATIC = 100
 """Rows of a table that are written as HTML; those beyond become elements when they are asked for."""
 _STYLE_OF_MAPS = re.compile(r"""if\(!document\.getElementById\(["']([0-9a-f]{64})["']\)\)""")
-_HINT = "With the keyboard: arrows go from point to point, + and − zoom, Shift with arrows moves, 0 shows all."
+_HINT = (
+    "With the keyboard: arrows go from point to point, + and − zoom, Shift with arrows moves, 0 shows all."
+)
 
 
 def page(document: Document) -> str:
@@ -34,7 +47,14 @@ def page(document: Document) -> str:
         tag("a", "Skip to the report", class_="skip", href="#report"),
         _bar(document),
         _head(document),
-        tag("noscript", tag("p", f"Charts, search, sorting and rows beyond {MOST_STATIC} need JavaScript; words and tables do not.", class_="noscript")),
+        tag(
+            "noscript",
+            tag(
+                "p",
+                f"Charts, search, sorting and rows beyond {MOST_STATIC} need JavaScript; words and tables do not.",
+                class_="noscript",
+            ),
+        ),
         _Writer().content(document),
         _foot(document),
         *(tag("template", id=name) for name in _style_of_maps(scripts[0])),
@@ -153,16 +173,28 @@ class _Writer:
         return self._table(block) if isinstance(block, Table) else self._figure(block)
 
     def _table(self, table: Table) -> Html:
-        heads = (tag("th", c.title, scope="col", class_="number" if c.number else None) for c in table.columns)
+        heads = (
+            tag("th", c.title, scope="col", class_="number" if c.number else None) for c in table.columns
+        )
         groups = table.groups or [None] * len(table.rows)
         rows = list(zip(table.rows, groups, strict=True))
         written = [
-            tag("tr", *(_cell(cell, c.number) for cell, c in zip(row, table.columns, strict=True)), data_group=group)
+            tag(
+                "tr",
+                *(_cell(cell, c.number) for cell, c in zip(row, table.columns, strict=True)),
+                data_group=group,
+            )
             for row, group in rows[:MOST_STATIC]
         ]
-        rest = [{"cells": [_packed(cell) for cell in row], "group": group or ""} for row, group in rows[MOST_STATIC:]]
+        rest = [
+            {"cells": [_packed(cell) for cell in row], "group": group or ""}
+            for row, group in rows[MOST_STATIC:]
+        ]
         inner = tag(
-            "table", tag("caption", table.title, class_="unseen"), tag("thead", tag("tr", *heads)), tag("tbody", *written)
+            "table",
+            tag("caption", table.title, class_="unseen"),
+            tag("thead", tag("tr", *heads)),
+            tag("tbody", *written),
         )
         return tag(
             "div",
@@ -178,7 +210,9 @@ class _Writer:
     def _figure(self, figure: Figure) -> Html:
         name = self._id(figure.key)
         caption = tag(
-            "figcaption", tag("h3", figure.title, id=f"{name}-title"), tag("p", figure.caption, id=f"{name}-caption")
+            "figcaption",
+            tag("h3", figure.title, id=f"{name}-title"),
+            tag("p", figure.caption, id=f"{name}-caption"),
         )
         chart = tag(
             "div",
@@ -190,7 +224,9 @@ class _Writer:
             aria_describedby=f"{name}-caption {name}-spoken",
         )
         spoken = tag("p", class_="spoken", id=f"{name}-spoken", aria_live="polite", data_hint=_HINT)
-        numbers = tag("details", tag("summary", f"Numbers of this figure: {figure.title}"), tag("div", class_="numbers"))
+        numbers = tag(
+            "details", tag("summary", f"Numbers of this figure: {figure.title}"), tag("div", class_="numbers")
+        )
         return tag(
             "figure",
             caption,
@@ -218,7 +254,12 @@ def figure_tree(figure: Figure) -> dict[str, Any]:
         "start": figure.start,
         "layout": figure.layout,
         "variants": [
-            {"name": v.name, "traces": _rounded(list(v.traces)), "layout": v.layout, "table": _numbers(v.table)}
+            {
+                "name": v.name,
+                "traces": _rounded(list(v.traces)),
+                "layout": v.layout,
+                "table": _numbers(v.table),
+            }
             for v in figure.variants
         ],
     }
@@ -228,7 +269,9 @@ def _numbers(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "columns": [[c.title, c.number] for c in table.columns],
-        "rows": [[c.text if c.sort is None else [c.text, _rounded(c.sort)] for c in row] for row in table.rows],
+        "rows": [
+            [c.text if c.sort is None else [c.text, _rounded(c.sort)] for c in row] for row in table.rows
+        ],
     }
 
 

@@ -14,12 +14,24 @@ from dnnplan.instances import Instance, Limits, Plan, Result
 from dnnplan.reports.comparison.words import capital, counted
 from dnnplan.reports.html import plan_tables
 from dnnplan.reports.html.batches_chart import serving_figures
-from dnnplan.reports.html.document import Block, Cell, Column, Document, Section, Table, Tile, Tiles, View, Words, shown
+from dnnplan.reports.html.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+    View,
+    Words,
+)
 from dnnplan.reports.html.gantt import gantt_figure
 from dnnplan.reports.html.order_chart import order_figure
 from dnnplan.reports.html.search_chart import search_figure
 from dnnplan.reports.html.task_tree import tree_figure
 from dnnplan.reports.schedule import Schedule, make_schedule
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.summary import STOPPED, proven
 from dnnplan.reports.tables import MEASURE_UNITS
 from dnnplan.reports.task_views import task_views
@@ -31,7 +43,9 @@ Measures = dict[str, tuple[float, str | None]]
 """Figures with their units by name."""
 
 
-def plan_document(instance: Instance, plan: Plan, result: Result | None = None, *, name: str = "") -> Document:
+def plan_document(
+    instance: Instance, plan: Plan, result: Result | None = None, *, name: str = ""
+) -> Document:
     """The report of a plan; `result` adds what is known about its quality.
 
     Raises
@@ -64,7 +78,13 @@ def _mapping(evaluation: Evaluation, schedule: Schedule, result: Result | None) 
     if any(w.gain > 0 for w in explanation.what_if):
         tables.append(plan_tables.what_if_table(explanation))
     return [
-        Section("Summary", [Tiles(_mapping_tiles(schedule, evaluation, explanation, result)), *_sentences(evaluation, explanation, result)]),
+        Section(
+            "Summary",
+            [
+                Tiles(_mapping_tiles(schedule, evaluation, explanation, result)),
+                *_sentences(evaluation, explanation, result),
+            ],
+        ),
         Section("Where and when", [gantt_figure(schedule, evaluation, explanation.path)]),
         Section("Why it takes so long", tables),
     ]
@@ -87,7 +107,9 @@ def _tasks(instance: Instance, plan: Plan, result: Result | None) -> list[Sectio
     measures = {} if result is None else {n: (v, MEASURE_UNITS.get(n)) for n, v in result.measures.items()}
     sections = [Section("Summary", list(_plain_summary(result, measures)))]
     if views.graph is not None:
-        sections.append(Section("What is shared", [tree_figure(views.graph, views.names, views.order, views.unit)]))
+        sections.append(
+            Section("What is shared", [tree_figure(views.graph, views.names, views.order, views.unit)])
+        )
     if views.ordering is not None:
         sections.append(Section("In which order", [order_figure(views.ordering, views.order)]))
     if views.chosen is not None and instance.sharing is not None:
@@ -97,7 +119,13 @@ def _tasks(instance: Instance, plan: Plan, result: Result | None) -> list[Sectio
             for c in (instance.sharing.candidates[k],)
         ]
         columns = [Column("network", True), Column("serves"), Column("cost", True)]
-        table = Table(title="Chosen networks", caption="Which candidates to have.", columns=columns, rows=rows, long=True)
+        table = Table(
+            title="Chosen networks",
+            caption="Which candidates to have.",
+            columns=columns,
+            rows=rows,
+            long=True,
+        )
         sections.append(Section("Which networks", [table]))
     return sections
 
@@ -125,10 +153,18 @@ def _mapping_tiles(
     yield Tile(readable(cost.energy, "J"), "energy", f"{readable(cost.traffic, 'bytes')} moved over links")
     if explanation.bottleneck is not None:
         use = explanation.bottleneck
-        yield Tile(percent(use.share), f"busy: {use.kind} {shown(use.name, 30)}", "the busiest of all devices and links")
+        yield Tile(
+            percent(use.share),
+            f"busy: {use.kind} {shown(use.name, 30)}",
+            "the busiest of all devices and links",
+        )
     if cost.memory:
         fullest = max(cost.memory, key=lambda memory: cost.memory[memory])
-        yield Tile(readable(cost.memory[fullest], "bytes"), f"peak of {shown(fullest, 30)}", "the largest of all memories")
+        yield Tile(
+            readable(cost.memory[fullest], "bytes"),
+            f"peak of {shown(fullest, 30)}",
+            "the largest of all memories",
+        )
 
 
 def _quality(result: Result | None) -> Iterator[Tile]:
@@ -136,11 +172,17 @@ def _quality(result: Result | None) -> Iterator[Tile]:
     if result is None or result.objective.value is None:
         return
     objective = result.objective
-    yield Tile(readable(objective.value, objective.unit), shown(objective.name, 40), f"found by {shown(result.solver, 40)}")
+    yield Tile(
+        readable(objective.value, objective.unit),
+        shown(objective.name, 40),
+        f"found by {shown(result.solver, 40)}",
+    )
     if result.status == "optimal":
         yield Tile("optimal", "proven: none is better", f"after {readable(result.runtime, 's')}", "good")
     elif result.gap is not None:
-        yield Tile(percent(result.gap), "left to gain at most", f"bound {readable(result.bound, objective.unit)}")
+        yield Tile(
+            percent(result.gap), "left to gain at most", f"bound {readable(result.bound, objective.unit)}"
+        )
     else:
         yield Tile("unknown", "distance from the best plan", "no bound is known", "weak")
 
@@ -152,7 +194,9 @@ def _sentences(evaluation: Evaluation, explanation: Explanation, result: Result 
     calls = len(evaluation.decisions.calls)
     moved = sum(t.end > t.start for t in evaluation.transfers)
     used = len({*evaluation.graph.device})
-    parts = ", ".join(f"{percent(explanation.shares[k])} {word}" for k, word in _SHARES if explanation.shares[k] > 0)
+    parts = ", ".join(
+        f"{percent(explanation.shares[k])} {word}" for k, word in _SHARES if explanation.shares[k] > 0
+    )
     yield Words(
         f"{counted(problem.n, 'layer')} of {counted(len(problem.jobs), 'job')} run as {counted(calls, 'call')} on "
         f"{used} of {problem.m} devices, with {counted(moved, 'transfer')}. The critical path has {counted(len(explanation.path), 'step')}: {parts or 'nothing'}.",
@@ -160,7 +204,9 @@ def _sentences(evaluation: Evaluation, explanation: Explanation, result: Result 
     )
     if explanation.what_if and explanation.what_if[0].gain > 1e-4:
         best = explanation.what_if[0]
-        yield Words(f"What would help most: {shown(best.change)}, {percent(best.gain)} less latency with the same decisions.")
+        yield Words(
+            f"What would help most: {shown(best.change)}, {percent(best.gain)} less latency with the same decisions."
+        )
 
 
 _SHARES: tuple[tuple[Literal["compute", "transfer", "wait"], str], ...] = (
@@ -191,7 +237,12 @@ def _facts(instance: Instance, plan: Plan, result: Result | None) -> list[tuple[
     if instance.source:
         facts.append(("Source", shown(instance.source, 200)))
     if result is not None:
-        facts.append(("Solver", f"{shown(result.solver)}, seed {result.seed}, {result.runtime:.2f} s: {STOPPED[result.stop_reason]}"))
+        facts.append(
+            (
+                "Solver",
+                f"{shown(result.solver)}, seed {result.seed}, {result.runtime:.2f} s: {STOPPED[result.stop_reason]}",
+            )
+        )
         versions = ", ".join(f"{k} {v}" for k, v in result.versions.items())
         facts += [("Versions", shown(versions, 300))] if versions else []
     facts.append(("Plan", f"format {shown(plan.format_version, 20)}, problem {shown(plan.problem, 20)}"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dnnplan.costs.explain import Explanation
-from dnnplan.reports.html.document import Cell, Column, Table, shown
+from dnnplan.reports.html.document import Cell, Column, Table
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import percent, readable
 
 MOST_STEPS = 2000
@@ -15,7 +16,13 @@ def use_table(explanation: Explanation) -> Table:
     return Table(
         title="Devices and links",
         caption="How long each is busy, and which part of that a device spends with moving tensors.",
-        columns=[Column("name"), Column("kind"), Column("busy", True), Column("of the time", True), Column("moving", True)],
+        columns=[
+            Column("name"),
+            Column("kind"),
+            Column("busy", True),
+            Column("of the time", True),
+            Column("moving", True),
+        ],
         rows=[
             [
                 Cell(shown(use.name)),

@@ -34,11 +34,18 @@ def search_figure(result: Result) -> Figure | None:
                     "line": {"color": colour, "width": 2.2, "shape": "hv", "dash": dash},
                     "marker": {"color": colour, "size": 6, "symbol": "circle" if which == 1 else "diamond"},
                     "hoverinfo": "text",
-                    "text": [hover(f"{name} {readable(y, objective.unit)}", f"after {readable(x, 's')}") for x, y in own],
+                    "text": [
+                        hover(f"{name} {readable(y, objective.unit)}", f"after {readable(x, 's')}")
+                        for x, y in own
+                    ],
                 }
             )
     rows = [
-        [Cell(readable(s, "s"), s), Cell(readable(value, objective.unit), value), Cell(readable(bound, objective.unit), bound)]
+        [
+            Cell(readable(s, "s"), s),
+            Cell(readable(value, objective.unit), value),
+            Cell(readable(bound, objective.unit), bound),
+        ]
         for s, value, bound in points
     ]
     columns = [Column("after", True), Column("best plan", True), Column("bound", True)]
@@ -47,7 +54,11 @@ def search_figure(result: Result) -> Figure | None:
         key="search",
         title="How it was found",
         caption=f"The best plan so far, and the bound: no plan has {what} than that. Where they meet, the plan is optimal.",
-        variants=[Variant("search", traces, Table(title="Improvements", caption="As drawn.", columns=columns, rows=rows))],
+        variants=[
+            Variant(
+                "search", traces, Table(title="Improvements", caption="As drawn.", columns=columns, rows=rows)
+            )
+        ],
         layout={
             "ytop": f"{objective.name} ({unit})" if unit else objective.name,
             "xaxis": {"type": "log", "title": "time since the start", "clock": True},

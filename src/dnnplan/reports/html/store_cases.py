@@ -8,8 +8,9 @@ from typing import Any
 from dnnplan.reports.comparison.cases import Case, Run
 from dnnplan.reports.comparison.curves import SOONEST
 from dnnplan.reports.comparison.kinds import Kind
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import Styles, hover
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import readable, scale_for
 
 MOST_POINTS = 40
@@ -27,13 +28,18 @@ def runs_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles
     if not drawn:
         return None
     left = len(known) - len(drawn)
-    more = f" {left} cases in which nothing changed, or beyond the first {MOST_CASES}, are left out." if left else ""
+    more = (
+        f" {left} cases in which nothing changed, or beyond the first {MOST_CASES}, are left out."
+        if left
+        else ""
+    )
     return Figure(
         key="runs",
         title="One case: value and bound over time",
         caption=(
             "The best plan of every run so far (upper lines) and what it had proven that no plan can beat (thin lines); "
-            "where the two meet, the plan is proven optimal. Exact solvers are solid, heuristics dashed." + more
+            "where the two meet, the plan is proven optimal. Exact solvers are solid, heuristics dashed."
+            + more
         ),
         variants=[_variant(case, kinds, styles) for case in drawn],
         choice="Case",
@@ -66,7 +72,9 @@ def _variant(case: Case, kinds: Mapping[str, Kind], styles: Styles) -> Variant:
     values = [y for trace in traces for y in trace["y"]]
     if values and max(values) - min(values) < 0.02 * max(map(abs, values)):
         # Values that differ in the last digits only are drawn as the same.
-        layout["yaxis"] = {"range": [min(values) - 0.05 * abs(min(values)), max(values) + 0.05 * abs(max(values))]}
+        layout["yaxis"] = {
+            "range": [min(values) - 0.05 * abs(min(values)), max(values) + 0.05 * abs(max(values))]
+        }
     return Variant(name, traces, table, layout)
 
 
@@ -80,14 +88,19 @@ def _points(run: Run) -> list[Point]:
     return [*points, last]
 
 
-def _lines(case: Case, run: Run, points: Sequence[Point], size: float, styles: Styles) -> list[dict[str, Any]]:
+def _lines(
+    case: Case, run: Run, points: Sequence[Point], size: float, styles: Styles
+) -> list[dict[str, Any]]:
     traces = []
     for which, name in ((1, "value"), (2, "bound")):
         own = [(p[0], float(p[which])) for p in points if p[which] is not None]  # type: ignore[arg-type]
         if not own:
             continue
         seed = f", seed {run.row.seed}" if len(case.of(run.method)) > 1 else ""
-        text = [hover(f"{run.method}{seed}", f"{name} {readable(y, case.unit)}", f"after {readable(x, 's')}") for x, y in own]
+        text = [
+            hover(f"{run.method}{seed}", f"{name} {readable(y, case.unit)}", f"after {readable(x, 's')}")
+            for x, y in own
+        ]
         line = styles.line(run.method)
         if which == 2:
             line = {**line, "width": 1.1}

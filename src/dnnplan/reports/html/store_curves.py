@@ -12,8 +12,9 @@ from dnnplan.reports.comparison.curves import Clock, Curve
 from dnnplan.reports.comparison.kinds import Kind
 from dnnplan.reports.comparison.methods import case_ratios
 from dnnplan.reports.comparison.words import change, counted
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import Styles, hover
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import number, percent, readable
 
 LARGEST_RATIO = 1e3
@@ -82,10 +83,21 @@ def _profile_variant(name: str, ratios: Mapping[str, list[float]], styles: Style
             ]
             for x, y in zip(own.x, own.y, strict=True)
         ]
-    columns = (Column("method"), Column("at most times worse", True), Column("share of cases", True), Column("cases", True))
+    columns = (
+        Column("method"),
+        Column("at most times worse", True),
+        Column("share of cases", True),
+        Column("cases", True),
+    )
     table = Table(title=f"Profile of {name}", caption="Every step of the curves.", columns=columns, rows=rows)
     worse = "worse than the best known plan" if name.startswith("value") else "slower than the fastest method"
-    layout = {"xaxis": {"type": "log", "range": [-0.004 * math.log10(end) - 1e-5, math.log10(end)], "title": f"times {worse}"}}
+    layout = {
+        "xaxis": {
+            "type": "log",
+            "range": [-0.004 * math.log10(end) - 1e-5, math.log10(end)],
+            "title": f"times {worse}",
+        }
+    }
     return Variant(name, traces, table, layout)
 
 
@@ -96,7 +108,11 @@ def _steps(method: str, own: Curve, end: float, styles: Styles, count: int) -> d
         points.insert(0, (1.0, 0.0))
     points = points or [(1.0, 0.0)]
     text = [
-        hover(method, f"{percent(y)} of {counted(count, 'case')}", f"at most {change(x)} worse" if x < 2 else f"at most {number(x)} times")
+        hover(
+            method,
+            f"{percent(y)} of {counted(count, 'case')}",
+            f"at most {change(x)} worse" if x < 2 else f"at most {number(x)} times",
+        )
         for x, y in points
     ]
     points.append((end, points[-1][1]))
@@ -113,7 +129,9 @@ def _steps(method: str, own: Curve, end: float, styles: Styles, count: int) -> d
 
 def cactus_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles) -> Figure | None:
     """Cases solved over the time that each may take; None: nothing was solved."""
-    variants = [v for name, clock in CLOCKS if (v := _cactus_variant(name, clock, cases, kinds, styles)) is not None]
+    variants = [
+        v for name, clock in CLOCKS if (v := _cactus_variant(name, clock, cases, kinds, styles)) is not None
+    ]
     if not variants:
         return None
     return Figure(
@@ -127,7 +145,11 @@ def cactus_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styl
         choice="Solved means",
         layout={
             "ytop": "time for each case",
-            "xaxis": {"title": "cases solved", "rangemode": "tozero"},
+            "xaxis": {
+                "title": "cases solved",
+                "rangemode": "tozero",
+                **({"dtick": 1} if len(cases) <= 15 else {}),
+            },
             "yaxis": {"type": "log", "clock": True},
         },
     )
@@ -148,8 +170,13 @@ def _cactus_variant(
         ]
         traces.append(
             styles.trace(
-                method, mode="lines+markers", x=own.x, y=own.y, line=styles.line(method),
-                marker=styles.marker(method, 6), text=text,
+                method,
+                mode="lines+markers",
+                x=own.x,
+                y=own.y,
+                line=styles.line(method),
+                marker=styles.marker(method, 6),
+                text=text,
             )
         )
         rows += [
@@ -159,32 +186,51 @@ def _cactus_variant(
     if not traces:
         return None
     columns = (Column("method"), Column("cases solved", True), Column("each within", True))
-    return Variant(name, traces, Table(title=f"Cases {name}", caption="Every point of the curves.", columns=columns, rows=rows))
+    return Variant(
+        name,
+        traces,
+        Table(title=f"Cases {name}", caption="Every point of the curves.", columns=columns, rows=rows),
+    )
 
 
 def gap_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles) -> Figure | None:
     """The primal gap of every method over time; None: no run has a plan."""
     moments = curves.moments_of(cases)
-    found = {m: band for m in kinds if moments and (band := curves.gap_over_time(cases, m, moments)) is not None}
+    found = {
+        m: band for m in kinds if moments and (band := curves.gap_over_time(cases, m, moments)) is not None
+    }
     if not found:
         return None
     traces, rows = [], []
     for method, band in found.items():
         text = [
-            hover(method, f"after {readable(x, 's')}", f"gap {percent(mid)} in the middle", f"half of the cases: {percent(low)} to {percent(high)}")
+            hover(
+                method,
+                f"after {readable(x, 's')}",
+                f"gap {percent(mid)} in the middle",
+                f"half of the cases: {percent(low)} to {percent(high)}",
+            )
             for x, low, mid, high in zip(*band, strict=True)
         ]
         traces += list(_band(method, band, styles))
         traces.append(
             styles.trace(
-                method, mode="lines", x=band.x, y=band.middle, line={**styles.line(method), "shape": "hv"}, text=text
+                method,
+                mode="lines",
+                x=band.x,
+                y=band.middle,
+                line={**styles.line(method), "shape": "hv"},
+                text=text,
             )
         )
         rows += [
             [Cell(shown(method)), Cell(readable(x, "s"), x), *(Cell(percent(y), y) for y in (mid, low, high))]
             for x, low, mid, high in zip(*band, strict=True)
         ]
-    columns = [Column("method"), *(Column(name, True) for name in ("after", "median gap", "lower quartile", "upper quartile"))]
+    columns = [
+        Column("method"),
+        *(Column(name, True) for name in ("after", "median gap", "lower quartile", "upper quartile")),
+    ]
     table = Table(title="Gap over time", caption="Every moment of the curves.", columns=columns, rows=rows)
     return Figure(
         key="gap-over-time",
@@ -206,4 +252,6 @@ def _band(method: str, band: curves.Band, styles: Styles) -> Iterator[dict[str, 
     """The area between the quartiles."""
     common = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
     yield styles.trace(method, x=band.x, y=band.low, **common)
-    yield styles.trace(method, x=band.x, y=band.high, fill="tonexty", fillcolor=f"{styles.colour(method)}/14", **common)
+    yield styles.trace(
+        method, x=band.x, y=band.high, fill="tonexty", fillcolor=f"{styles.colour(method)}/14", **common
+    )

@@ -11,13 +11,14 @@ from dnnplan.reports.comparison.kinds import kinds_of
 from dnnplan.reports.comparison.methods import methods_of
 from dnnplan.reports.comparison.pairs import Pair, overall, pairs_of
 from dnnplan.reports.html import store_tables
-from dnnplan.reports.html.document import Block, Document, Section, Tile, Tiles, View, Words, shown
+from dnnplan.reports.html.document import Block, Document, Section, Tile, Tiles, View, Words
 from dnnplan.reports.html.store_cases import runs_figure
 from dnnplan.reports.html.store_curves import cactus_figure, gap_figure, profile_figure
 from dnnplan.reports.html.store_ratios import forest_figure, pairs_figure
 from dnnplan.reports.html.store_scaling import scaling_figure
 from dnnplan.reports.html.style import Styles
 from dnnplan.reports.runs import Row
+from dnnplan.reports.shown_text import shown
 
 ALL = "All suites"
 MOST_SUITES = 40
@@ -79,7 +80,9 @@ def _summary(rows: Sequence[Row], cases: Sequence[Case], pairs: Sequence[Pair]) 
     yield Words(" ".join([*first, *_targets_in_words(rows)]))
     exact = [shown(m, 40) for m, kind in kinds.items() if kind == "exact"]
     if exact:
-        yield Words(f"Exact, that is able to prove optimality, are {', '.join(exact)}; the others are heuristics.")
+        yield Words(
+            f"Exact, that is able to prove optimality, are {', '.join(exact)}; the others are heuristics."
+        )
 
 
 def _targets_in_words(rows: Sequence[Row]) -> list[str]:
@@ -88,7 +91,9 @@ def _targets_in_words(rows: Sequence[Row]) -> list[str]:
         return []
     reached = sum(row.reached is True for row in asked)
     missed = [shown(row.instance, 40) for row in asked if row.reached is False]
-    text = f"{reached} of {words.counted(len(asked), 'target')} {words.plural(len(asked), 'is', 'are')} reached"
+    text = (
+        f"{reached} of {words.counted(len(asked), 'target')} {words.plural(len(asked), 'is', 'are')} reached"
+    )
     few = missed[: words.NAMED]
     more = f" and {len(missed) - len(few)} more" if len(missed) > len(few) else ""
     return [text + (f"; missed: {', '.join(few)}{more}." if missed else ".")]
@@ -99,7 +104,13 @@ def _tiles(rows: Sequence[Row], cases: Sequence[Case], pairs: Sequence[Pair]) ->
     runs = [run for case in cases for run in case.runs]
     if runs:
         methods = len({run.method for run in runs})
-        tiles.append(Tile(f"{len(runs):,}", "runs", f"{words.counted(methods, 'method')}, {words.counted(len(cases), 'case')}"))
+        tiles.append(
+            Tile(
+                f"{len(runs):,}",
+                "runs",
+                f"{words.counted(methods, 'method')}, {words.counted(len(cases), 'case')}",
+            )
+        )
         proven = sum(any(run.proven for run in case.runs) for case in cases)
         tiles.append(Tile(f"{proven} of {len(cases)}", "cases with a proof", "optimal, or no plan exists"))
         mean, _ = overall(pairs)
@@ -109,12 +120,16 @@ def _tiles(rows: Sequence[Row], cases: Sequence[Case], pairs: Sequence[Pair]) ->
         refused = sum(run.row.valid is False for run in runs)
         broken = sum(run.row.status == "error" and run.row.valid is not False for run in runs)
         tone = "bad" if refused else "good"
-        tiles.append(Tile(str(refused), "plans refused by the check", f"{words.counted(broken, 'run')} failed", tone))
+        tiles.append(
+            Tile(str(refused), "plans refused by the check", f"{words.counted(broken, 'run')} failed", tone)
+        )
     asked = [row for row in rows if row.kind == "measure" and row.reached is not None]
     if asked:
         reached = sum(row.reached is True for row in asked)
         done = reached == len(asked)
-        tiles.append(Tile(f"{reached} of {len(asked)}", "targets reached", "measurements", "good" if done else "bad"))
+        tiles.append(
+            Tile(f"{reached} of {len(asked)}", "targets reached", "measurements", "good" if done else "bad")
+        )
     if not runs:
         measured = sum(row.kind == "measure" for row in rows)
         tiles.append(Tile(f"{measured:,}", "measurements", f"{measured - len(asked)} without a target"))
@@ -128,7 +143,12 @@ def _comparison(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Section]:
     groups: tuple[tuple[str, tuple[Block | None, ...]], ...] = (
         (
             "Exact against heuristic",
-            (forest_figure(methods, styles), pairs_figure(pairs), store_tables.methods_table(methods), store_tables.pairs_table(pairs)),
+            (
+                forest_figure(methods, styles),
+                pairs_figure(pairs),
+                store_tables.methods_table(methods),
+                store_tables.pairs_table(pairs),
+            ),
         ),
         ("Over all cases", (profile_figure(cases, kinds, styles), cactus_figure(cases, kinds, styles))),
         ("Over time", (gap_figure(cases, kinds, styles), runs_figure(cases, kinds, styles))),

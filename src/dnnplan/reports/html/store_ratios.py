@@ -9,8 +9,9 @@ from dnnplan.reports.comparison.intervals import Interval
 from dnnplan.reports.comparison.methods import Method
 from dnnplan.reports.comparison.pairs import Pair
 from dnnplan.reports.comparison.words import change, interval_words
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import Styles, hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import number, readable
 
 
@@ -37,8 +38,14 @@ def forest_figure(methods: Sequence[Method], styles: Styles) -> Figure | None:
         for m in reversed(known)
         if m.ratio is not None
     ]
-    columns = (Column("method"), Column("kind"), Column("worse than the best known", True), Column("95 % confidence", True),
-               Column("cases with a plan", True))
+    farthest = max([1e-3, *(share_worse(m.ratio.high or m.ratio.mean) for m in known if m.ratio is not None)])
+    columns = (
+        Column("method"),
+        Column("kind"),
+        Column("worse than the best known", True),
+        Column("95 % confidence", True),
+        Column("cases with a plan", True),
+    )
     table = Table(title="Distance from the best known plans", caption="As drawn.", columns=columns, rows=rows)
     return Figure(
         key="means",
@@ -52,7 +59,11 @@ def forest_figure(methods: Sequence[Method], styles: Styles) -> Figure | None:
             "height": 130 + 34 * len(known),
             "legend": False,
             "left": 40 + 7 * min(28, max(len(m.name) for m in known)),
-            "xaxis": {"title": "percent worse (0: as good as the best known)", "rangemode": "tozero", "zeroline": True},
+            "xaxis": {
+                "title": "percent worse (0: as good as the best known)",
+                "range": [-0.03 * farthest, 1.06 * farthest],
+                "zeroline": True,
+            },
             "yaxis": {"type": "category", "showgrid": False, "fixedrange": True},
         },
     )
@@ -74,7 +85,9 @@ def _mean(method: Method, ratio: Interval, styles: Styles) -> dict[str, Any]:
             }
         }
     text = [hover(method.name, f"{change(ratio.mean)}{interval_words(ratio)}", f"{ratio.count} cases")]
-    trace = styles.trace(method.name, mode="markers", marker=styles.marker(method.name, 11), text=text, **error)
+    trace = styles.trace(
+        method.name, mode="markers", marker=styles.marker(method.name, 11), text=text, **error
+    )
     return {**trace, "x": [x], "y": [label(method.name, 28)], "visible": True}
 
 
@@ -101,13 +114,25 @@ def pairs_figure(pairs: Sequence[Pair]) -> Figure | None:
         for k, (name, own, symbol) in enumerate(groups)
         if own
     ]
-    columns = (Column("place", True), Column("case"), Column("heuristic worse by", True), Column("95 % confidence", True))
+    columns = (
+        Column("place", True),
+        Column("case"),
+        Column("heuristic worse by", True),
+        Column("95 % confidence", True),
+    )
     rows = [
-        [Cell(str(place[id(p)]), place[id(p)]), Cell(shown(p.case.name)), Cell(change(p.ratio.mean), p.ratio.mean), Cell(ends(p.ratio))]
+        [
+            Cell(str(place[id(p)]), place[id(p)]),
+            Cell(shown(p.case.name)),
+            Cell(change(p.ratio.mean), p.ratio.mean),
+            Cell(ends(p.ratio)),
+        ]
         for p in both
         if p.ratio is not None
     ]
-    table = Table(title="Heuristic against exact, case by case", caption="As drawn.", columns=columns, rows=rows)
+    table = Table(
+        title="Heuristic against exact, case by case", caption="As drawn.", columns=columns, rows=rows
+    )
     return Figure(
         key="pairs",
         title="Heuristic against exact, case by case",
@@ -119,13 +144,20 @@ def pairs_figure(pairs: Sequence[Pair]) -> Figure | None:
         variants=[Variant("pairs", traces, table)],
         layout={
             "ytop": "percent worse than exact",
-            "xaxis": {"title": "cases, by that distance", "range": [0.3, len(both) + 0.7], "showgrid": False, "tickformat": "d"},
+            "xaxis": {
+                "title": "cases, by that distance",
+                "range": [0.3, len(both) + 0.7],
+                "showgrid": False,
+                "tickformat": "d",
+            },
             "yaxis": {"zeroline": True},
         },
     )
 
 
-def _dots(name: str, pairs: Sequence[Pair], places: Sequence[int], symbol: str, colour: str) -> dict[str, Any]:
+def _dots(
+    name: str, pairs: Sequence[Pair], places: Sequence[int], symbol: str, colour: str
+) -> dict[str, Any]:
     y = [share_worse(p.ratio.mean) if p.ratio else 0.0 for p in pairs]
     above = [0.0 if p.ratio is None or p.ratio.high is None else share_worse(p.ratio.high) for p in pairs]
     below = [0.0 if p.ratio is None or p.ratio.low is None else share_worse(p.ratio.low) for p in pairs]
@@ -134,7 +166,9 @@ def _dots(name: str, pairs: Sequence[Pair], places: Sequence[int], symbol: str, 
         "type": "data",
         "symmetric": False,
         "array": [max(0.0, high - at) if high else 0.0 for high, at in zip(above, y, strict=True)],
-        "arrayminus": [max(0.0, at - low) if high else 0.0 for low, high, at in zip(below, above, y, strict=True)],
+        "arrayminus": [
+            max(0.0, at - low) if high else 0.0 for low, high, at in zip(below, above, y, strict=True)
+        ],
         "color": f"{colour}/50",
         "thickness": 1.4,
         "width": 0,
@@ -159,7 +193,9 @@ def _told(pair: Pair) -> str:
     for kind, side in (("exact", pair.exact), ("heuristic", pair.heuristic)):
         if side is not None:
             proof = ", proven" if side.proven else ""
-            lines.append(f"{kind} {side.method}: {readable(side.value, unit)} in {readable(side.seconds, 's')}{proof}")
+            lines.append(
+                f"{kind} {side.method}: {readable(side.value, unit)} in {readable(side.seconds, 's')}{proof}"
+            )
     if pair.ratio is not None:
         lines.append(f"{change(pair.ratio.mean)}{interval_words(pair.ratio)}")
     return hover(*lines)

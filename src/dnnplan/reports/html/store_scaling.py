@@ -11,8 +11,9 @@ from dnnplan.reports.comparison.cases import Case
 from dnnplan.reports.comparison.curves import seconds_to_near
 from dnnplan.reports.comparison.kinds import Kind
 from dnnplan.reports.comparison.scaling import Fit, Point
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import Styles, hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import percent, readable
 
 Points = dict[str, list[Point]]
@@ -70,22 +71,40 @@ def _variant(name: str, points: Points, what: str, styles: Styles) -> Variant | 
         rows += [_row(method, p, what, fit) for p in own]
     if not traces:
         return None
-    columns = (Column("method"), Column("case"), Column("layers", True), Column(what, True), Column("stopped"), Column("fit"))
+    columns = (
+        Column("method"),
+        Column("case"),
+        Column("layers", True),
+        Column(what, True),
+        Column("stopped"),
+        Column("fit"),
+    )
     table = Table(title=name, caption="Every mark, and the fit of its method.", columns=columns, rows=rows)
     axis: dict[str, Any] = {"type": "log", "clock": what == "seconds"}
     if what == "gap":
         axis["tickformat"] = "~%"
-    return Variant(name, traces, table, {"ytop": "time" if what == "seconds" else "gap to the bound", "yaxis": axis})
+    return Variant(
+        name, traces, table, {"ytop": "time" if what == "seconds" else "gap to the bound", "yaxis": axis}
+    )
 
 
 def _marks(method: str, points: Sequence[Point], what: str, styles: Styles) -> dict[str, Any]:
     text = [
-        hover(f"{method}: {p.name}", f"{p.layers} layers, {_figure(p.value, what)}", "stopped by its limit" if p.stopped else "")
+        hover(
+            f"{method}: {p.name}",
+            f"{p.layers} layers, {_figure(p.value, what)}",
+            "stopped by its limit" if p.stopped else "",
+        )
         for p in points
     ]
     marker = {**styles.marker(method, 8), "opacity": [0.35 if p.stopped else 1.0 for p in points]}
     return styles.trace(
-        method, mode="markers", x=[p.layers for p in points], y=[max(p.value, 1e-9) for p in points], marker=marker, text=text
+        method,
+        mode="markers",
+        x=[p.layers for p in points],
+        y=[max(p.value, 1e-9) for p in points],
+        marker=marker,
+        text=text,
     )
 
 
@@ -95,7 +114,13 @@ def _line(method: str, points: Sequence[Point], fit: Fit, styles: Styles) -> dic
     x = [math.exp(low + (high - low) * k / 12) for k in range(13)]
     text = hover(method, exponent_text(fit), f"from {fit.count} cases")
     return styles.trace(
-        method, mode="lines", x=x, y=[fit.at(v) for v in x], line=styles.line(method), text=[text] * 13, showlegend=False
+        method,
+        mode="lines",
+        x=x,
+        y=[fit.at(v) for v in x],
+        line=styles.line(method),
+        text=[text] * 13,
+        showlegend=False,
     )
 
 

@@ -8,13 +8,20 @@ from dnnplan.reports.comparison.intervals import Interval
 from dnnplan.reports.comparison.methods import Method
 from dnnplan.reports.comparison.pairs import Pair, Side
 from dnnplan.reports.comparison.words import change
-from dnnplan.reports.html.document import Cell, Column, Table, Tone, shown
+from dnnplan.reports.html.document import Cell, Column, Table, Tone
 from dnnplan.reports.html.store_ratios import ends
 from dnnplan.reports.runs import Row
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import number, percent, readable
 
 NONE = Cell("-")
-TONES: dict[str, Tone] = {"optimal": "good", "infeasible": "good", "feasible": "", "measured": "", "error": "bad"}
+TONES: dict[str, Tone] = {
+    "optimal": "good",
+    "infeasible": "good",
+    "feasible": "",
+    "measured": "",
+    "error": "bad",
+}
 LONGEST_NOTE = 300
 
 
@@ -25,7 +32,17 @@ def methods_table(methods: Sequence[Method]) -> Table:
         Column("kind"),
         *(
             Column(title, True)
-            for title in ("cases", "runs", "plans", "proven", "best known", "worse by", "95 % confidence", "median time", "primal integral")
+            for title in (
+                "cases",
+                "runs",
+                "plans",
+                "proven",
+                "best known",
+                "worse by",
+                "95 % confidence",
+                "median time",
+                "primal integral",
+            )
         ),
     ]
     rows = [
@@ -104,7 +121,11 @@ def _side(side: Side | None, unit: str | None) -> tuple[Cell, Cell, Cell]:
         return NONE, NONE, NONE
     proof: Tone = "good" if side.proven else ""
     value = readable(side.value, unit) + (" ✓" if side.proven else "")
-    return Cell(value, side.value, proof), Cell(shown(side.method, 30)), Cell(readable(side.seconds, "s"), side.seconds)
+    return (
+        Cell(value, side.value, proof),
+        Cell(shown(side.method, 30)),
+        Cell(readable(side.seconds, "s"), side.seconds),
+    )
 
 
 def _gap(gap: float | None) -> Cell:
@@ -115,7 +136,10 @@ def _gap(gap: float | None) -> Cell:
 
 def targets_table(rows: Sequence[Row]) -> Table:
     """One row for each measurement, the missed targets first."""
-    measured = sorted((row for row in rows if row.kind == "measure"), key=lambda row: (row.reached is not False, row.reached is None))
+    measured = sorted(
+        (row for row in rows if row.kind == "measure"),
+        key=lambda row: (row.reached is not False, row.reached is None),
+    )
     words: dict[bool | None, Cell] = {
         True: Cell("✓ reached", 2, "good"),
         False: Cell("✗ missed", 0, "bad"),
@@ -124,12 +148,18 @@ def targets_table(rows: Sequence[Row]) -> Table:
     return Table(
         title="Measurements",
         caption="What was measured, what it was to reach, and whether it did; missed ones come first.",
-        columns=[Column("measurement"), Column("found", True), Column("target", True), Column("target reached"), Column("in words")],
+        columns=[
+            Column("measurement"),
+            Column("found", True),
+            Column("target", True),
+            Column("target reached"),
+            Column("in words"),
+        ],
         rows=[
             [
                 Cell(shown(row.instance)),
-                Cell(readable(row.value, row.unit), row.value),
-                Cell(readable(row.target, row.unit), row.target),
+                Cell(readable(row.value, _unit(row)), row.value),
+                Cell(readable(row.target, _unit(row)), row.target),
                 Cell("✗ failed", 0, "bad") if row.status == "error" else words[row.reached],
                 Cell(shown(row.message, LONGEST_NOTE)),
             ]
@@ -159,6 +189,10 @@ def rows_table(rows: Sequence[Row]) -> Table:
     )
 
 
+def _unit(row: Row) -> str | None:
+    return None if row.unit is None else shown(row.unit, 12)
+
+
 def _row(row: Row) -> list[Cell]:
     refused = row.valid is False
     status = "✗ refused by check" if refused else row.status
@@ -172,8 +206,8 @@ def _row(row: Row) -> list[Cell]:
         Cell("-" if row.time_limit is None else f"{number(row.time_limit)} s", row.time_limit),
         Cell(str(row.seed), row.seed),
         Cell(shown(status, 40), None, "bad" if refused else TONES.get(row.status, "weak")),
-        Cell(readable(row.value, row.unit), row.value),
-        Cell(readable(row.bound, row.unit), row.bound),
+        Cell(readable(row.value, _unit(row)), row.value),
+        Cell(readable(row.bound, _unit(row)), row.bound),
         Cell(percent(row.gap), row.gap),
         Cell(readable(row.seconds, "s"), row.seconds),
         Cell(readable(row.peak_memory, "bytes"), row.peak_memory),

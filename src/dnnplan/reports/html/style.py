@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnnplan.reports.comparison.kinds import Kind
-from dnnplan.reports.html.document import shown
 from dnnplan.reports.html.markup import chart_text
+from dnnplan.reports.shown_text import shown
 
 COLOURS = 8
 _EXACT_DASHES = ("solid", "longdash")
@@ -29,7 +29,11 @@ class Styles:
         k = self._index[method]
         exact = self._kinds[method] == "exact"
         dashes = _EXACT_DASHES if exact else _HEURISTIC_DASHES
-        return {"color": self.colour(method), "dash": dashes[k // COLOURS % len(dashes)], "width": 2.4 if exact else 2}
+        return {
+            "color": self.colour(method),
+            "dash": dashes[k // COLOURS % len(dashes)],
+            "width": 2.4 if exact else 2,
+        }
 
     def colour(self, method: str) -> str:
         """Token of its colour."""

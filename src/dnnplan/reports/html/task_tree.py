@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from dnnplan.costs.sharing.graph import TaskGraph
-from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant, shown
+from dnnplan.reports.html.document import Cell, Column, Figure, Table, Variant
 from dnnplan.reports.html.style import COLOURS, hover, label
+from dnnplan.reports.shown_text import shown
 from dnnplan.reports.units import readable
 
 NAMED = 8
@@ -30,7 +31,10 @@ def tree_figure(
     figures = _Figures(graph, names, unit)
     traces = [
         _boxes(title, own, place, figures, networks, colour)
-        for title, own, colour in (("shared by several tasks", shared, "@c0/75"), ("of one task", alone, "@c7/55"))
+        for title, own, colour in (
+            ("shared by several tasks", shared, "@c0/75"),
+            ("of one task", alone, "@c7/55"),
+        )
         if own
     ]
     blocks = len(graph.costs.bytes)
@@ -154,5 +158,9 @@ def _table(figures: _Figures) -> Table:
         ]
         for v, (b, group) in enumerate(figures.graph.nodes)
     ]
-    columns = [Column("block"), Column("tasks"), *(Column(n, True) for n in ("number of tasks", "size", "compute", "load"))]
+    columns = [
+        Column("block"),
+        Column("tasks"),
+        *(Column(n, True) for n in ("number of tasks", "size", "compute", "load")),
+    ]
     return Table(title="Nodes of the task graph", caption="Block by block.", columns=columns, rows=rows)
