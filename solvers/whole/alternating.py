@@ -27,14 +27,17 @@ from dnnplan.solvers.whole.sequential import graph_problem, graph_stage, run_ste
 
 FIRST_PART, GRAPH_PART, MAPPING_PART = 0.4, 0.1, 0.25
 """Shares of the time left: for the first plan, and for the task graph and the mapping of each round."""
+POWERS = (1.0, 2.0, 4.0)
+"""Exponents of how busy the platform is while a block runs, one after the other."""
 
 
 class Alternating:
     """The sequential plan, then task graphs for what blocks cost where the last mapping put them, to a fixed point.
 
     A block then costs the seconds of its layers on their devices and of the tensors that came to them from other
-    devices, times how busy the device is (its load as a part of the largest). The loop ends when a task graph comes
-    again; the best plan of all rounds stays.
+    devices, times the part of all devices that are busy meanwhile: where others are idle, a second copy is cheap. The
+    loop comes to a fixed point when a task graph comes again. From the best plan so far it goes on with more weight on
+    what is busy (`POWERS`), until no weight gives a new task graph; the best plan of all rounds stays.
     """
 
     summary = (
@@ -70,34 +73,60 @@ def alternate(
     answer: WholeAnswer = search.best.decisions
     seen = {answer.groups} | (tried or set())
     stage = graph_stage(problem)
-    while not search.finished() and spent(search) < until:
-        costs = costs_of_placement(problem, answer)
+    powers = list(POWERS)
+    while powers and not search.finished() and spent(search) < until:
+        costs = costs_of_placement(problem, answer, powers[0])
         left = until - spent(search)
         graph = run_part(graph_problem(problem, stage, costs), "grouping", search, GRAPH_PART * left)
-        if graph.best is None or graph.best.decisions in seen:
+        if graph.best is None:
             return
         groups: Groups = graph.best.decisions
+        if groups in seen:
+            # Nothing new: the same again from the best plan, with what is idle counted for less.
+            powers.pop(0)
+            answer = search.best.decisions
+            continue
         seen.add(groups)
         start = carried_over(problem, answer, groups)
         found = run_mapping(problem, search, groups, MAPPING_PART * left, start=start)
-        if found.best is None:
-            return
-        answer = problem.judge((groups, found.best)).decisions
+        if found.best is not None:
+            answer = problem.judge((groups, found.best)).decisions
 
 
-def costs_of_placement(problem: WholeProblem, answer: WholeAnswer) -> BlockCosts:
-    """What each block of each task costs where its layers run, in seconds."""
+def costs_of_placement(problem: WholeProblem, answer: WholeAnswer, power: float = 1.0) -> BlockCosts:
+    """What each block of each task costs where its layers run: seconds times how busy the platform is meanwhile.
+
+    Parameters
+    ----------
+    power
+        Exponent of how busy it is.
+    """
     assert problem.grouping is not None
     view, found = problem.mapping(answer.groups), answer.evaluation
     place = np.array(found.decisions.place, dtype=np.int64)
-    seconds = view.duration[np.arange(view.n), place] + moved_to(found)
-    load = np.array([found.cost.load[device] for device in view.devices])
-    busy = load / load.max() if load.max() > 0 else np.ones(view.m)
-    weighed = seconds * busy[place]
-    compute = np.array(
-        [[float(weighed[list(cell)].sum()) for cell in row] for row in problem.layers(answer.groups)]
-    )
+    seconds = (view.duration[np.arange(view.n), place] + moved_to(found)) * busy_meanwhile(found) ** power
+    rows = problem.layers(answer.groups)
+    compute = np.array([[float(seconds[list(cell)].sum()) for cell in row] for row in rows])
     return dataclasses.replace(problem.grouping.costs, compute=compute, load=np.zeros_like(compute))
+
+
+def busy_meanwhile(found: Evaluation) -> FloatArray:
+    """(n,) part of the devices that are busy while each layer's call runs, in the mean; 1 for calls of no length."""
+    view, start, end = found.problem, np.array(found.start), np.array(found.end)
+    both = np.minimum(end[:, None], end[None, :]) - np.maximum(start[:, None], start[None, :])
+    length = end - start
+    share = np.maximum(both, 0.0).sum(axis=1) / np.where(length > 0, length, 1.0) / view.m
+    by_call = np.where(length > 0, np.minimum(share, 1.0), 1.0)
+    return by_call[list(call_of_layers(found))]
+
+
+def call_of_layers(found: Evaluation) -> list[int]:
+    """The call of each layer."""
+    calls = [0] * found.problem.n
+    for c, layers in enumerate(found.decisions.calls):
+        for i in layers:
+            calls[i] = c
+    return calls
 
 
 def moved_to(found: Evaluation) -> FloatArray:
@@ -127,7 +156,7 @@ def move_seconds(view: MappingProblem, tensor: int, source: int, device: int) ->
 def carried_over(problem: WholeProblem, answer: WholeAnswer, groups: Groups) -> Decisions:
     """The mapping of a plan for another task graph: a block runs where that of its first task ran, as early."""
     view, found = problem.mapping(groups), answer.evaluation
-    call_of = {i: c for c, layers in enumerate(found.decisions.calls) for i in layers}
+    call_of = call_of_layers(found)
     place = [0] * view.n
     start = [float("inf")] * view.n
     for before, after in zip(problem.layers(answer.groups), problem.layers(groups), strict=True):

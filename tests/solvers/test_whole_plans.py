@@ -189,19 +189,24 @@ def test_a_mapping_is_carried_over_to_another_task_graph() -> None:
     )
 
 
-def test_costs_of_a_placement_are_those_of_its_devices() -> None:
+def test_costs_of_a_placement_count_less_where_devices_are_idle() -> None:
+    """By hand: what runs alone on one of two devices counts half, what runs beside another call fully."""
     problem, search = searched(whole_instance(2, 3, 2, seed=1, ccr=0))
     run_steps(problem, search)
     assert search.best is not None
     answer = search.best.decisions
-    costs = costs_of_placement(problem, answer)
-    view, place = problem.mapping(answer.groups), answer.evaluation.decisions.place
-    load = answer.evaluation.cost.load
+    found, view = answer.evaluation, problem.mapping(answer.groups)
+    costs = {power: costs_of_placement(problem, answer, power).compute for power in (0.0, 1.0, 2.0)}
+    spans = list(zip(found.start, found.end, strict=True))
     for b, row in enumerate(problem.layers(answer.groups)):
         for t, (layer,) in enumerate(row):
-            device = view.devices[place[layer]]
-            busy = load[device] / max(load.values())
-            assert costs.compute[b, t] == pytest.approx(view.duration[layer, place[layer]] * busy)
+            start, end = spans[layer]
+            together = sum(max(0.0, min(end, e) - max(start, s)) for s, e in spans)
+            busy = together / (2 * (end - start))
+            assert 0.5 - 1e-9 <= busy <= 1 + 1e-9
+            seconds = view.duration[layer, found.decisions.place[layer]]
+            for power, compute in costs.items():
+                assert compute[b, t] == pytest.approx(seconds * busy**power)
 
 
 # -- which problem is meant --------------------------------------------------------------------------------
