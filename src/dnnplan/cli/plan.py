@@ -100,7 +100,7 @@ def plan(
         print_json(result_tree(result) | {"method": method} | _beside(planned) | written)
     else:
         solving.print_result(instance, result)
-        for line in (*comparison_lines(planned), *_retraining_lines(instance, result.plan)):
+        for line in (*comparison_lines(planned), *_retraining_lines(result.plan)):
             console().print(line, soft_wrap=True)
     solving.leave(result)
 
@@ -200,7 +200,7 @@ def comparison_lines(planned: Planned) -> list[str]:
     return [line]
 
 
-def _retraining_lines(instance: Instance, plan: Plan | None) -> list[str]:
+def _retraining_lines(plan: Plan | None) -> list[str]:
     """Which tasks share blocks that are trained anew."""
     if plan is None or not plan.groups:
         return []
