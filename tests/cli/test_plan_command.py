@@ -71,10 +71,7 @@ def test_a_plan_is_written_shown_checked_and_explained(run, tasks):
     plan = read_plan("plan.json")
     assert plan.extensions["instance"]["name"] == "whole/2x4x2-s3"
     assert Path("plan.png").read_bytes().startswith(b"\x89PNG")
-    assert [block["tasks"] for block in json.loads(Path("again.json").read_text())["blocks"]][0] == [
-        "task0",
-        "task1",
-    ]
+    assert json.loads(Path("again.json").read_text())["blocks"][0]["tasks"] == ["task0", "task1"]
     assert run("check", "plan.json").stdout == "valid\n"
     shown = run("show", "plan.json", "--output", "other.svg", "--trace", "trace.json")
     assert shown.exit_code == 0, shown.stderr
