@@ -134,9 +134,8 @@ def seconds(name: str, folder: Path) -> Measured:
     samples = sorted(once() for _ in range(REPEATS))
     middle, busy = statistics.median(samples), (cpu_seconds() - used) / REPEATS
     size, files = path.stat().st_size, len(list(target.glob("*.onnx")))
-    note = (
-        f"median of {REPEATS}, {samples[0]:.2f} to {samples[-1]:.2f}; {size / 1e6:.0f} MB into {files} parts"
-    )
+    note = f"median of {REPEATS}, {samples[0]:.2f} to {samples[-1]:.2f}, {busy:.2f} s of processor each"
+    note += f"; {size / 1e6:.0f} MB into {files} parts"
     return Measured(middle, "s", SPLIT_SECONDS, middle <= SPLIT_SECONDS, note + "; without --verify")
 
 

@@ -18,6 +18,7 @@ import pytest
 from msgspec.structs import replace
 from onnx import helper, numpy_helper
 
+from benchmarks.networks import build_early_exit_resnet, build_mobilenet_v2, build_recurrent, build_vit
 from dnnplan.costs import encode, evaluate, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.deploy import split as splitting
@@ -106,6 +107,28 @@ def test_the_bundled_networks(name, place):
     found = verify(place / "parts", files)
     assert found.bitwise
     assert found.outputs == 1
+
+
+BUILT = {
+    "mobilenet-v2": lambda: build_mobilenet_v2(image=64),
+    "vit": lambda: build_vit(image=32, patch=8, width=24, depth=3, classes=10, batch="N"),
+    "recurrent": lambda: build_recurrent(length=12),
+    "early-exit": build_early_exit_resnet,
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_built_networks(name, seed, place):
+    """MobileNetV2, DeiT with fewer blocks, LSTM and GRU, ResNet-20 with exits."""
+    path = saved(BUILT[name](), place, name)
+    instance = instance_of([path], 2 + seed)
+    manifest = split(
+        random_plan(instance, seed, 0.4), instance, {name: path}, place / "parts", overwrite=True
+    )
+    assert len(manifest.segments) >= 2
+    assert verify(place / "parts", {name: path}, seed=seed).bitwise
+    assert verify(place / "parts", {name: path}, seed=seed, optimise=True).worst <= TOLERANCE
 
 
 def test_the_whole_on_one_device_is_one_part(place):
