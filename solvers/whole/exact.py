@@ -11,8 +11,9 @@ from dnnplan.solvers.whole.cpsat import solve_whole_cpsat
 from dnnplan.solvers.whole.parts import FOREVER, seconds_of
 from dnnplan.solvers.whole.task_graphs import Pool, can_enumerate, solve_task_graphs
 
-FIRST_PART, PARTS = 0.12, (0.5, 0.4, 1.0)
-"""Shares of the time left: for the one model at first, then for task graphs and the model in turn."""
+FIRST_PART, FIRST_MOST, PARTS = 0.12, 5.0, (0.75, 0.5, 1.0)
+"""Shares of the time left: for the one model at first (at most so many seconds, or units of work), then for task graphs
+and the model in turn."""
 
 
 def solve_whole_exactly(problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
@@ -29,7 +30,7 @@ def solve_whole_exactly(problem: WholeProblem, search: TaskSearch[WholeProblem])
     if not listed:
         solve_whole_cpsat(problem, search)
         return
-    if solve_whole_cpsat(problem, search, seconds_of(search, FOREVER, FIRST_PART)):
+    if solve_whole_cpsat(problem, search, min(FIRST_MOST, seconds_of(search, FOREVER, FIRST_PART))):
         return
     pool: Pool | None = None
     for turn, part in enumerate(PARTS):

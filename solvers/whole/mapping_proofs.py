@@ -160,6 +160,8 @@ def _set(solver: cp_model.CpSolver, effort: Effort, about_mapping: bool) -> None
     parameters.linearization_level = effort.relaxation
     # OR-Tools 9.15 drops literals of enforced rows here, and with them solutions (google/or-tools #5293, #5294).
     parameters.presolve_inclusion_work_limit = 0
+    # The models are small: probing takes longer than the search that it saves.
+    parameters.cp_model_probing_level = 0
     parameters.use_strong_propagation_in_disjunctive = True
     parameters.use_dynamic_precedence_in_disjunctive = True
     if not about_mapping:
