@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dnnplan.instances import Instance, Limits, Ordering, Precedence, Sharing, Task
 from dnnplan.instances.catalogue import load_bundled
-from dnnplan.instances.generators import layered, task_sharing
+from dnnplan.instances.generators import layered, task_sharing, whole_instance
 from dnnplan.instances.sections import Candidate, Condition
 from tests.support.serving_oracles import known_instance
 
@@ -46,7 +46,7 @@ def samples() -> Iterator[Sample]:
     yield Sample(problem="ordering", name="conditions-12", build=lambda: sometimes(12))
     yield Sample(problem="joint", name="12x5", build=lambda: shared_order(12, 5))
     yield Sample(problem="joint", name="30x6", build=lambda: shared_order(30, 6))
-    yield Sample(problem="whole", name="3-networks", build=lambda: load_bundled("multi/3x20x4-ccr1"))
+    yield Sample(problem="whole", name="shared", build=whole_instance)
     yield Sample(problem="serving", name="40", build=lambda: batches(40))
     yield Sample(problem="serving", name="400", build=lambda: batches(400))
 
@@ -62,7 +62,7 @@ MIDDLE = {
     "selection": "16-of-400",
     "ordering": "18",
     "joint": "12x5",
-    "whole": "3-networks",
+    "whole": "shared",
     "serving": "40",
 }
 """Of each problem one that most solvers take long for."""
