@@ -18,13 +18,13 @@ from benchmarks.two_cores import (
     calibrated,
     materialised,
     planned,
-    undisturbed,
     written,
 )
 from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy.run import Executor, Seat
 from dnnplan.deploy.run.api import checked_pass
 from dnnplan.deploy.run.inputs import input_arrays
+from dnnplan.deploy.run.priority import ahead_of_others
 from dnnplan.deploy.run.report import halves_apart
 from dnnplan.deploy.run.sessions import made_up, open_session, pinned
 from dnnplan.instances import Plan
@@ -69,7 +69,7 @@ def overhead(what: str, folder: Path) -> Measured:
     one = written(instance, plan, files, folder / "parts")
     seat = Seat(tuple(available_cores()[:1]))
     place = Planned(instance, plan, one.folder, {"core": seat})
-    with undisturbed() as first, running(place) as executor, pinned(seat.cores):
+    with ahead_of_others(required=False) as first, running(place) as executor, pinned(seat.cores):
         alone = whole_runs(files, seat)
         medians, noise = in_turns({"whole": alone, "runner": lambda: wall(executor.run)}, "whole")
     value = 100 * (medians["runner"] / medians["whole"] - 1)
@@ -112,7 +112,7 @@ def both(names: Sequence[str], folder: Path) -> dict[str, float]:
     files = materialised(names, folder / "models")
     first = planned(assumed_instance(files), files, folder / "first", seconds=SOLVING / 3)
     found, second = calibrated(first, files, folder / "second", seconds=SECONDS, solving=SOLVING)
-    with undisturbed() as ahead, running(second) as executor:
+    with ahead_of_others(required=False) as ahead, running(second) as executor:
         apart = checked_pass(executor, executor.reference)
         kinds: dict[str, Callable[[], float]] = {
             f"one {seat.cores[0]}": on_seat(seat, whole_runs(files, seat)) for seat in second.places.values()

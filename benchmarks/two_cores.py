@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dnnplan.deploy.calibrate import Calibration, gather
 from dnnplan.deploy.run import Folder, Seat, open_folder, seats
+from dnnplan.deploy.run.priority import ahead_of_others
 from dnnplan.deploy.split import split
 from dnnplan.instances import Device, InfeasibleError, Instance, Link, Plan, Platform
 from dnnplan.instances.catalogue import combine
@@ -46,24 +45,6 @@ class Planned:
     def predicted(self) -> float:
         """Latency by the cost model, seconds."""
         return float(self.folder.manifest.predicted.latency)
-
-
-@contextmanager
-def undisturbed() -> Iterator[bool]:
-    """Go before other processes while something is measured, where the system allows it (Linux, root).
-
-    Threads that are started meanwhile do too. Yields whether it is so.
-    """
-    allowed = True
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except (AttributeError, OSError):
-        allowed = False
-    try:
-        yield allowed
-    finally:
-        if allowed:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def materialised(names: Sequence[str], folder: Path) -> dict[str, Path]:
@@ -107,7 +88,7 @@ def calibrated(
     before: Planned, files: Mapping[str, Path], folder: Path, *, seconds: float, solving: float
 ) -> tuple[Calibration, Planned]:
     """Calibrate with the runs of a plan, plan again and split that."""
-    with undisturbed():
+    with ahead_of_others(required=False):
         gathered = gather(before.folder.path, models=files, seconds=seconds)
     found = gathered.planned_again(time_limit=solving)
     assert found.plan is not None

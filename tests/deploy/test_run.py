@@ -19,12 +19,23 @@ from onnx import TensorProto, helper, save
 
 from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy.manifest import Manifest, Value
-from dnnplan.deploy.run import Executor, RunError, Seat, open_folder, parse_cores, run, run_folder, seats
+from dnnplan.deploy.run import (
+    Executor,
+    RunError,
+    Seat,
+    open_folder,
+    parse_cores,
+    priority,
+    run,
+    run_folder,
+    seats,
+)
 from dnnplan.deploy.run import cores as seating
 from dnnplan.deploy.run import executor as executing
 from dnnplan.deploy.run.api import checked_pass, difference
 from dnnplan.deploy.run.guard import Guarded
 from dnnplan.deploy.run.inputs import input_arrays, read_inputs
+from dnnplan.deploy.run.priority import ahead_of_others
 from dnnplan.deploy.run.program import make_program
 from dnnplan.deploy.run.report import halves_apart
 from dnnplan.deploy.run.sessions import open_session
@@ -136,7 +147,8 @@ def test_a_worker_that_raises_stops_all_and_is_named(folder, two):
 def test_a_pass_that_hangs_is_given_up(folder, two, monkeypatch):
     monkeypatch.setattr(executing, "GRACE", 0.1)
     release = threading.Event()
-    with executor_of(open_folder(folder), two, timeout=0.2) as executor:
+    with executor_of(open_folder(folder), two) as executor:
+        executor.timeout = 0.2
         worker = next(w for w in executor._workers if w.device == "two")
         worker.actions[0] = replace(worker.actions[0], run=lambda: release.wait(20))
         with pytest.raises(RunError, match=r"longer than 0.2 s: .*device 'two' is in segment 'net/0/b'"):
@@ -180,8 +192,8 @@ def test_an_endless_part_is_ended(folder, two):
     endless_model(folder / "endless.onnx")
     files = {**opened.files, "net/0/b": folder / "endless.onnx"}
     inputs = input_arrays(opened.manifest)
-    with pytest.raises(RunError, match=r"segment 'net/0/b' of device 'two' takes longer than 0.5 s"):
-        Executor(opened.program, files, two, inputs, timeout=0.5)
+    with pytest.raises(RunError, match=r"segment 'net/0/b' of device 'two' takes longer than 1.5 s"):
+        Executor(opened.program, files, two, inputs, timeout=1.5)
     for thread in threading.enumerate():
         if thread.name == "dnnplan-guarded":
             thread.join(10)
@@ -378,3 +390,19 @@ def test_sizes_that_are_not_fixed_are_the_batch_of_the_task():
     manifest = Manifest(values=(value,))
     assert input_arrays(manifest)["net/0/x"].shape == (1, 3, 1)
     assert input_arrays(manifest, batch={"net": 4})["net/0/x"].shape == (4, 3, 1)
+
+
+def test_going_before_others_is_undone_or_refused(monkeypatch):
+    asked = []
+    monkeypatch.setattr(priority, "_set", lambda policy, level: asked.append(policy) or True)
+    with ahead_of_others(False) as ahead:
+        assert not ahead
+    assert asked == []
+    with pytest.raises(ZeroDivisionError), ahead_of_others():
+        asked.append(str(1 / 0))
+    assert asked == ["SCHED_RR", "SCHED_OTHER"]
+    monkeypatch.setattr(priority, "_set", lambda *_: False)
+    with ahead_of_others(required=False) as ahead:
+        assert not ahead
+    with pytest.raises(InputError, match="as root"), ahead_of_others():
+        pass

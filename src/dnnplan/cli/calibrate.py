@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, note, print_json
-from dnnplan.cli.run import Cores, Folder, Models, Providers, Timeout, exits_of_runs, originals
+from dnnplan.cli.run import Cores, Folder, Models, Providers, RealTime, Timeout, exits_of_runs, originals
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Plan
@@ -45,6 +45,7 @@ def calibrate(
     provider: Providers = None,
     models: Models = None,
     timeout: Timeout = 60.0,
+    real_time: RealTime = False,
     force: opt.Force = False,
     json: opt.Json = False,
 ) -> None:
@@ -76,6 +77,7 @@ def calibrate(
             workers=workers or opt.processors(),
             seed=seed,
             timeout=timeout,
+            real_time=real_time,
             progress=note,
         )
     if output.suffix.lower() in PLATFORMS:

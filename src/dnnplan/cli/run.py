@@ -35,6 +35,12 @@ Models = Annotated[
     list[Path] | None,
     typer.Option("--models", metavar="FILE|FOLDER", help="Where the original ONNX files are. Repeatable."),
 ]
+RealTime = Annotated[
+    bool,
+    typer.Option(
+        "--real-time", help="Go before other processes (Linux, as root), on a machine that is not idle."
+    ),
+]
 Timeout = Annotated[float, typer.Option(help="Seconds after which a pass is given up.")]
 
 
@@ -50,6 +56,7 @@ def run(
         Path | None, typer.Option(metavar="FILE.npz", help="Inputs by name; others are made up.")
     ] = None,
     timeout: Timeout = 60.0,
+    real_time: RealTime = False,
     trace: Annotated[
         Path | None, typer.Option(help="Write the measured pass as a trace for ui.perfetto.dev, .json.")
     ] = None,
@@ -64,13 +71,14 @@ def run(
     """
     from dnnplan.deploy.run import open_folder, parse_cores, run_folder, seats
     from dnnplan.deploy.run.inputs import read_inputs
+    from dnnplan.deploy.run.priority import ahead_of_others
 
     opt.require_free(trace, force=force, suffixes=(".json",))
     opened = open_folder(folder)
     names = dict(opt.split_assignment(text, "--provider") for text in provider or ())
     places = seats(opened.manifest.devices, parse_cores(cores), names, share=share_cores)
     given = None if inputs is None else read_inputs(inputs)
-    with exits_of_runs():
+    with exits_of_runs(), ahead_of_others(real_time):
         outcome = run_folder(
             opened,
             places,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dnnplan.deploy.calibrate.gather import gather
 from dnnplan.deploy.calibrate.report import Calibration
+from dnnplan.deploy.run.priority import ahead_of_others
 
 
 def calibrate(
@@ -22,6 +23,7 @@ def calibrate(
     workers: int = 1,
     seed: int = 0,
     timeout: float = 60.0,
+    real_time: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Calibration:
     """Measure what layers, calls and copies take on this machine, and write it into the instance.
@@ -41,6 +43,8 @@ def calibrate(
         Original ONNX files by model; None: the parts are timed instead, which know less about what a cut costs.
     plan
         Whether to plan again with the new costs, for `time_limit` seconds.
+    real_time
+        Whether to go before other processes while something is measured (Linux, as root).
 
     Raises
     ------
@@ -52,16 +56,17 @@ def calibrate(
         onnxruntime is not installed.
     """
     say = progress or (lambda _: None)
-    gathered = gather(
-        folder,
-        repeats=repeats,
-        seconds=seconds,
-        cores=cores,
-        providers=providers,
-        models=models,
-        timeout=timeout,
-        progress=say,
-    )
+    with ahead_of_others(real_time):
+        gathered = gather(
+            folder,
+            repeats=repeats,
+            seconds=seconds,
+            cores=cores,
+            providers=providers,
+            models=models,
+            timeout=timeout,
+            progress=say,
+        )
     if not plan:
         return gathered.calibration()
     say(f"planning again, {time_limit:g} s")

@@ -137,13 +137,14 @@ class Executor:
                     self._fail(found)
                 done.append(found)
         except queue.Empty:
-            late = [worker for worker in self._workers if worker.current]
+            # Said before workers are stopped: then they are nowhere.
+            late = [(worker.device, worker.current) for worker in self._workers if worker.current]
             self.close()
-            where = "; ".join(f"device {w.device!r} is in segment {w.current!r}" for w in late)
+            where = "; ".join(f"device {device!r} is in segment {segment!r}" for device, segment in late)
             raise RunError(
                 f"a pass took longer than {self.timeout:g} s: {where or 'no segment is running'}",
-                segment=late[0].current if late else "",
-                device=late[0].device if late else "",
+                segment=late[0][1] if late else "",
+                device=late[0][0] if late else "",
             ) from None
         except BaseException:
             self.close()
