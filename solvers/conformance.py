@@ -19,7 +19,7 @@ from dnnplan.costs.check import check
 from dnnplan.costs.objectives import UNITS
 from dnnplan.instances import Instance, Ordering, Precedence, Result, Sharing, Task, UnsupportedError
 from dnnplan.instances.catalogue import load_bundled
-from dnnplan.instances.generators import all_executions, layered, random_small, task_sharing
+from dnnplan.instances.generators import all_executions, layered, random_small, task_sharing, whole_instance
 from dnnplan.instances.model import Layer, Model, Tensor
 from dnnplan.instances.sections import Arrivals, Candidate, Costs, Limits, Stream, Workload
 from dnnplan.solvers.facade import solve
@@ -279,7 +279,7 @@ def _samples(count: int, seed: int) -> Instance:
 
 
 def _whole() -> Iterator[Instance]:
-    yield load_bundled("tiny/hand")
+    yield whole_instance(2, 3, 2)
 
 
 _SMALL: dict[str, Callable[[], Iterator[Instance]]] = {
@@ -298,5 +298,5 @@ _LARGE: dict[str, Callable[[], Instance]] = {
     "ordering": lambda: _switches(30, 3),
     "joint": lambda: _shared_order(14, 4, 3),
     "serving": lambda: _samples(60, 3),
-    "whole": lambda: layered(layers=40, devices=3, seed=3),
+    "whole": lambda: whole_instance(6, 6, 3, seed=3),
 }
