@@ -33,7 +33,7 @@ from dnnplan.deploy.calibrate.gathered import _doubts
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
 from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer
-from dnnplan.deploy.calibrate.replan import plan_shares, replan
+from dnnplan.deploy.calibrate.replan import plan_shares, replan, whole_networks
 from dnnplan.deploy.calibrate.timing import Timing, Timings, check_seats, time_networks
 from dnnplan.deploy.run import Pass, RunError, Seat, open_folder, run
 from dnnplan.deploy.run.program import Program, Step
@@ -311,6 +311,22 @@ def test_planning_again_settles_on_shares_that_the_plan_has():
     assert share == asked[-1]
     # Everything on one device: nothing works while it does.
     assert share["one"] == 0.0
+
+
+def test_planning_starts_from_whole_networks():
+    from msgspec.structs import replace
+
+    whole = instance()
+    model = whole.models[0]
+    latency = whole.costs.latency["net"]
+    double = {"net": latency, "net-2": latency}
+    both = replace(whole, models=(model, replace(model, name="net-2")), costs=Costs(latency=double))
+    found = whole_networks(both)
+    assert check(both, found) == ()
+    homes = {key.split("/")[0]: device for key, device in found.placement.items()}
+    assert sorted(homes) == ["net", "net-2"]
+    assert sorted(homes.values()) == ["one", "two"]
+    assert evaluate(both, found).cost.latency == pytest.approx(sum(TIMES.values()))
 
 
 @pytest.mark.parametrize("originals", [True, False])

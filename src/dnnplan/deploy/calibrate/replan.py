@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping
 
-from dnnplan.costs import Evaluation, evaluate
+from dnnplan.costs import Evaluation, evaluate, mapping_problem
 from dnnplan.costs.explain import covered
-from dnnplan.instances import Instance, Plan
+from dnnplan.instances import Instance, Plan, PlanError
 from dnnplan.instances.errors import InfeasibleError
 from dnnplan.solvers import solve
 
 ROUNDS = 3
+MOST_ASSIGNMENTS = 256
+"""Ways to place whole networks that are tried."""
 NEAR = 0.02
 """Shares of busy time that differ by less are the same."""
 
@@ -62,7 +66,7 @@ def replan(
     best: Plan | None = None
     for _ in range(ROUNDS):
         instance = build(used)
-        start = None if best is None else replace_hash(best, instance)
+        start = whole_networks(instance) if best is None else replace_hash(best, instance)
         result = solve(
             instance,
             solver,
@@ -81,6 +85,39 @@ def replan(
             break
         used = found
     return instance, new, used
+
+
+def whole_networks(instance: Instance) -> Plan | None:
+    """The best plan in which no network is cut: a start that is hard to beat where networks are about equal.
+
+    All assignments of jobs to devices are tried, or, if there are more than `MOST_ASSIGNMENTS`, none. None: nothing
+    fits.
+    """
+    problem = mapping_problem(instance)
+    jobs, devices = range(len(problem.jobs)), range(problem.m)
+    layers = [[i for i in range(problem.n) if int(problem.job_of[i]) == job] for job in jobs]
+    if len(devices) ** len(jobs) > MOST_ASSIGNMENTS:
+        return None
+    found: list[tuple[float, Plan]] = []
+    for chosen in itertools.product(devices, repeat=len(jobs)):
+        placement: dict[str, str] = {}
+        order: dict[str, list[str]] = {device: [] for device in problem.devices}
+        for job in jobs:
+            name, keys = problem.devices[chosen[job]], [problem.layers[i] for i in layers[job]]
+            placement.update(dict.fromkeys(keys, name))
+            order[name] += keys
+        plan = Plan(
+            instance=instance.hash(),
+            placement=placement,
+            order={name: tuple(own) for name, own in order.items()},
+        )
+        try:
+            latency = evaluate(problem, plan).cost.latency
+        except PlanError:  # a layer that the device cannot run, or layers in another order than they run in
+            continue
+        if math.isfinite(latency):
+            found.append((latency, plan))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def replace_hash(plan: Plan, instance: Instance) -> Plan:
