@@ -29,7 +29,7 @@ const theme = (() => {
     if (Array.isArray(value)) {
       return value.length && typeof value[0] === "object" && value[0] !== null
         ? value.map((item) => resolved(item, key))
-        : places.test(key) ? value.map(colour) : value;
+        : places.test(key) ? value.map(colour) : value.slice();
     }
     if (value && typeof value === "object") {
       const copy = {};
