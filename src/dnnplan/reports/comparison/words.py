@@ -124,7 +124,7 @@ def worse(ratio: float) -> str:
 
 def interval_words(mean: Interval) -> str:
     """The interval behind a mean, in brackets."""
-    if mean.low is None or mean.high is None:
+    if mean.low is None or mean.high is None or change(mean.low) == change(mean.high):
         return ""
     return f" (95 % confidence: {change(mean.low)} to {change(mean.high)})"
 

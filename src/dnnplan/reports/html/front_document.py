@@ -129,7 +129,7 @@ def _names(tree: Mapping[str, Any], row: Mapping[str, Any], name: str) -> tuple[
 def _point(row: Mapping[str, Any], names: tuple[str, str], where: str) -> Point:
     values = row.get("values", row.get("measures"))
     if not isinstance(values, dict):
-        raise FormatError("expected values by name", source=where, path="values")
+        raise FormatError("expected values by name", source=f"{where}.values")
     first, second = (_number(values.get(n), f"{where}.values.{n}") for n in names)
     gap, bound = row.get("gap"), row.get("bound")
     objective = row.get("objective")

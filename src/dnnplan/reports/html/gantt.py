@@ -93,10 +93,11 @@ def _caption(schedule: Schedule, rows: Sequence[Row], merged: bool, memory: bool
     text = (
         f"Each row is a device or a link, each bar something that runs or moves there, in the colour of its network; the "
         f"whole takes {readable(schedule.latency, 's')}. Outlined bars are the critical path, the chain that ends last. "
-        "Paler parts of a bar move tensors while the device waits."
     )
+    if any(bar.compute != (bar.start, bar.end) for row in rows for bar in row.bars):
+        text += "Paler parts of a bar move tensors while the device waits. "
     if memory:
-        text += " Below, how full each memory is"
+        text += "Below, how full each memory is"
         text += "; dotted lines are what it can hold." if capacities else "."
     left = len(schedule.used_rows) - len(rows)
     if left > 0:
