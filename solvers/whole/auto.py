@@ -14,6 +14,8 @@ from dnnplan.solvers.whole.sequential import run_steps
 
 FIRST_PART, TURNS_PART = 0.3, 0.1
 """Shares of the time left: for the sequential plan where there is none yet, and for task graph and mapping in turn."""
+SMALL_PART = 0.1
+"""The first of them where exact search follows at once; task graph and mapping in turn then have half of it."""
 EXACT_PAIRS = 400
 """Layers (nothing shared) x devices up to which exact search has most of the time; above it large neighbourhoods."""
 LARGE_PART = 0.7
@@ -40,14 +42,18 @@ class Auto:
             run_steps(problem, search)
             return
         tried: set[Groups] = set()
+        large = problem.mapping(problem.apart).choices > EXACT_PAIRS
         if search.best is None:
-            steps = run_steps(problem, search, seconds_of(search, FOREVER, FIRST_PART))
+            steps = run_steps(
+                problem, search, seconds_of(search, FOREVER, FIRST_PART if large else SMALL_PART)
+            )
             tried = {steps.groups} if steps is not None else set()
         if not search.finished():
-            alternate(problem, search, seconds_of(search, FOREVER, TURNS_PART), tried=tried)
+            part = TURNS_PART if large else SMALL_PART / 2
+            alternate(problem, search, seconds_of(search, FOREVER, part), tried=tried)
         if search.finished():
             return
-        if problem.mapping(problem.apart).choices > EXACT_PAIRS:
+        if large:
             improve_whole(problem, search, seconds_of(search, FOREVER, LARGE_PART))
         if not search.finished():
             solve_whole_exactly(problem, search)

@@ -21,7 +21,7 @@ from dnnplan.solvers.whole.start import propose_lists
 
 LOOKED = 500
 """Task graphs whose mappings are bounded before proofs begin; the others when their turn comes."""
-FIRST_SLICE, GROWTH = 1.0, 3.0
+FIRST_SLICE, GROWTH = 1.5, 3.0
 """Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
 TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
 """Task graphs whose mapping is improved before proofs begin, part of the time for each, and seconds at most."""
@@ -266,15 +266,13 @@ class Pool:
             self.lock.notify_all()
 
     def _relaxation(self, one: Candidate) -> int:
-        """The strategy of the next run: the one that closes most, and after it the other one, in turn."""
+        """The strategy of the next run: at first the one that closes most, and then the two in turn."""
         if one.strategies:
             return 1 - one.strategies[-1]
         names = {name for name, _ in self.problem.stages[0]}
         first = 0 if names & {"latency", "max_load", "edp"} else 1
         without, relaxed = (rate.value for rate in self.rates)
-        if without == relaxed:
-            return first
-        return int(relaxed > without)
+        return first if without == relaxed else int(relaxed > without)
 
     def _effort(self, one: Candidate) -> Effort:
         """Limits of the next run on a task graph: they grow, and the strategy changes from run to run."""
