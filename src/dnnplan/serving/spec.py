@@ -60,10 +60,27 @@ def arrivals_of(text: str, problem: ServingProblem, capacity: float) -> list[Arr
     name, at, load = text.rpartition("@")
     if not at:
         name, load = text, ""
-    if kind in ("poisson", "gamma", "mmpp", "periodic") or (colon and not Path(name).exists()):
+    if kind in ("poisson", "gamma", "mmpp", "periodic") or (colon and not _is_there(name)):
         raise InputError(f"arrivals: {show(text)}, {USAGE}")
-    trace = read_trace(Path(name))
+    trace = _named_trace(name, text)
     return [trace if not load else scaled(trace, _numbers(text, load)[0] * capacity)]
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
+
+
+def _named_trace(name: str, text: str) -> Arrivals:
+    try:
+        return read_trace(Path(name))
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{reason}; {USAGE}", source=show(name).strip("'\"")) from None
 
 
 def shares(problem: ServingProblem) -> list[float]:

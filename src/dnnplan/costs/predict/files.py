@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.npz import read_npz
 from dnnplan.costs.predict.forests import forest_from
 from dnnplan.costs.predict.linear import line_from
 from dnnplan.costs.predict.mlp import perceptron_from
@@ -23,20 +22,6 @@ MAX_BYTES = 512 * 2**20
 MAX_HEADER = 2**20
 MAX_NAMES = 10_000
 MAX_PARTS = 64
-DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    OverflowError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What zipfile and numpy raise on damaged files."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -78,14 +63,8 @@ def load_model(path: Path) -> OperatorModel:
 def read_arrays(path: Path) -> Arrays:
     """The arrays of a .npz file, read without pickle and within `MAX_BYTES`."""
     try:
-        with zipfile.ZipFile(path) as packed:
-            if sum(member.file_size for member in packed.infolist()) > MAX_BYTES:
-                raise FormatError(f"more than {MAX_BYTES} bytes unpacked")
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (FormatError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except DAMAGE as error:
+        return read_npz(path, MAX_BYTES)
+    except FormatError as error:
         raise FormatError(f"not a model: {error}") from None
 
 

@@ -110,7 +110,7 @@ def load_predictor(folder: Path) -> RuntimePredictor:
             About(**msgspec.structs.asdict(record.about)),
             dict(record.scale),
         )
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"not a predictor: {error}", source=label) from None
     except FileNotFoundError as error:
         raise FormatError(f"a file is missing: {error.filename}", source=label) from None

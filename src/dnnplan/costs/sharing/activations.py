@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dnnplan.costs.npz import read_npz
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import FormatError, InputError, MissingDependencyError
 
@@ -27,10 +28,9 @@ def read_samples(path: str | Path) -> dict[str, FloatArray]:
     if source.stat().st_size > MOST_BYTES:
         raise FormatError(f"larger than {MOST_BYTES} bytes", source=str(path))
     try:
-        with np.load(source, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-    except (ValueError, OSError, KeyError, EOFError) as error:
-        raise FormatError(f"not a .npz file of numbers: {error}", source=str(path)) from None
+        arrays = read_npz(source, MOST_BYTES)
+    except FormatError as error:
+        raise FormatError(str(error), source=str(path)) from None
     if not arrays or any(array.ndim == 0 or array.dtype.kind not in "fiub" for array in arrays.values()):
         raise FormatError("expected arrays of numbers, samples along the first axis", source=str(path))
     if len({len(array) for array in arrays.values()}) > 1:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from dnnplan.costs.npz import read_npz
 from dnnplan.deploy.manifest import Manifest, Value
 from dnnplan.deploy.run.sessions import Array, made_up
 from dnnplan.instances.errors import FormatError, InputError
@@ -77,13 +77,6 @@ def read_inputs(path: Path) -> dict[str, Array]:
         Not such a file, or larger than 8 GiB unpacked.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(entry.file_size for entry in archive.infolist())
-        if total > MOST_BYTES:
-            raise FormatError(f"holds {total} bytes, expected at most {MOST_BYTES}", source=str(path))
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"not an .npz file of numbers: {error}", source=str(path)) from None
+        return read_npz(path, MOST_BYTES)
+    except FormatError as error:
+        raise FormatError(str(error), source=str(path)) from None

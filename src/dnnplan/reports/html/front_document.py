@@ -78,11 +78,13 @@ def front_document(tree: Mapping[str, Any], *, name: str = "") -> Document:
             for n, own in zip(names, ([p.first for p in points], [p.second for p in points]), strict=True)
         ),
     ]
-    words = f"{len(points)} plans between the least {first} and the least {second}, each with less of one and more of the other."
+    words = f"{len(points)} plans between the least {first} and the least {second}, each with less of one and more "
+    words += "of the other."
     if knee is not None:
         at = points[knee]
         words += (
-            f" At the knee, where a little of one costs most of the other, they are {readable(at.first, _unit(names[0]))} and "
+            " At the knee, where a little of one costs most of the other, they are "
+            f"{readable(at.first, _unit(names[0]))} and "
             f"{readable(at.second, _unit(names[1]))}."
         )
     section = Section("Summary", [Tiles(tiles), Words(words, lead=True)])
@@ -222,7 +224,8 @@ def front_figure(points: Sequence[Point], names: tuple[str, str], knee: int | No
         key="front",
         title="Trade-off curve",
         caption=(
-            "Each mark is a plan that no other one beats in both figures. Dotted lines reach down to what no plan with that "
+            "Each mark is a plan that no other one beats in both figures. Dotted lines reach down to what no "
+            "plan with that "
             "limit can be below: where there is none, the plan is proven."
         ),
         variants=[Variant("front", traces, _table(points, names, knee))],

@@ -19,6 +19,8 @@ OLDEST_VERSION = 1
 APPLICATION_ID = 0x646E6E70
 """Tells a bench store from any other SQLite file: "dnnp" in ASCII."""
 BUSY_SECONDS = 30.0
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises; names in messages of SQLite need not be UTF-8."""
 LONGEST_CELL = 2**28
 """Bytes; a store may come from somebody else, and no honest row is longer."""
 
@@ -135,7 +137,7 @@ class Store:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._connect(read_only)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise FormatError(f"not a bench store: {error}", source=str(path)) from error
 
     def __enter__(self) -> Self:
@@ -191,7 +193,7 @@ class Store:
             known = {c[1] for c in self._connection.execute("PRAGMA table_xinfo(rows)")}
             names = [name for name in ("key", *_COLUMNS) if name in known]
             listed = self._connection.execute(f"SELECT {', '.join(names)} FROM rows ORDER BY id").fetchall()
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             return [str(error)]
         for row, cells in zip(self._select(), listed, strict=True):
             expected = dict(zip(("key", *_COLUMNS), _cells(row), strict=False))
@@ -208,7 +210,7 @@ class Store:
                 f"SELECT id, row FROM rows{condition} ORDER BY id", values
             ):
                 yield _decoded(text, number, self.path)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             raise FormatError(f"a damaged bench store: {error}", source=str(self.path)) from error
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
