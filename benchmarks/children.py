@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -43,6 +44,9 @@ class Child(Protocol):
     def wait(self) -> int | None:
         """Wait for its end: the exit code, less than 0 for a signal; None: nobody knows any more."""
 
+    def release(self) -> None:
+        """It has answered and is about to end: do what has to be done, and do not wait longer than needed."""
+
 
 class Fresh:
     """An interpreter of its own, which imports for itself."""
@@ -75,6 +79,9 @@ class Fresh:
             kill_group(self.pid)
         return self._process.wait()
 
+    def release(self) -> None:
+        self.wait()
+
 
 class Forked:
     """A fork of the zygote."""
@@ -106,6 +113,21 @@ class Forked:
         with self._state as state:
             status = state.readline()
         return os.waitstatus_to_exitcode(int(status)) if status else _LOST
+
+    def release(self) -> None:
+        # The zygote collects it, and kills what it may have left.
+        self._state.close()
+
+    def alive(self) -> bool:
+        """Before its job: whether nothing has been said of its end, and its side of the channel is open."""
+        return not select.select([self._state, self.answer], [], [], 0)[0]
+
+    def abandon(self) -> None:
+        """End it without a job."""
+        self._state.close()
+        for stream in (self.question, self.answer, self.log):
+            with suppress(OSError):
+                stream.close()
 
 
 class ZygoteHandle:
@@ -143,28 +165,55 @@ class ZygoteHandle:
 
 
 class _Current:
-    """The zygote of this process: made when first needed, made again when it has died or after a fork."""
+    """The zygote of this process: made when first needed, made again when it has died or after a fork.
+
+    One child is forked in advance, while others solve: the next job need not wait for it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._handle: ZygoteHandle | None = None
+        self._spare: Forked | None = None
         self._owner = 0
         self._stopped = False
 
-    def get(self) -> ZygoteHandle:
+    def zygote(self) -> ZygoteHandle:
         with self._lock:
             if self._stopped:
                 raise ChildProcessError("no more processes are started")
             if self._handle is None or self._owner != os.getpid() or not self._handle.alive():
-                self._handle, self._owner = ZygoteHandle(), os.getpid()
+                self._handle, self._owner, self._spare = ZygoteHandle(), os.getpid(), None
             return self._handle
+
+    def child(self) -> Forked:
+        """The one that is there, or a new one."""
+        zygote = self.zygote()
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None and spare.alive():
+            return spare
+        return Forked(zygote)
+
+    def prepare(self) -> None:
+        """Fork one in advance, unless there is one."""
+        if self._spare is None and self._owner == os.getpid():
+            # The next job finds out what went wrong.
+            with suppress(OSError):
+                made = Forked(self.zygote())
+                with self._lock:
+                    self._spare, other = made, self._spare
+                if other is not None:
+                    # Another thread was as quick.
+                    other.abandon()
 
     def close(self, *, stop: bool) -> None:
         with self._lock:
             self._stopped = stop
+            if self._spare is not None and self._owner == os.getpid():
+                self._spare.abandon()
             if self._handle is not None and self._owner == os.getpid():
                 self._handle.close()
-            self._handle = None
+            self._handle = self._spare = None
 
 
 _CURRENT = _Current()
@@ -176,16 +225,22 @@ def start(fresh: bool) -> Child:
     if fresh or not CAN_FORK:
         return Fresh()
     try:
-        return Forked(_CURRENT.get())
+        return _CURRENT.child()
     except OSError:
-        # It died since it was looked at; the next one is new.
-        return Forked(_CURRENT.get())
+        # What forks died since it was looked at; the next one is new.
+        return _CURRENT.child()
+
+
+def prepare() -> None:
+    """Get ready for the next job while one runs."""
+    if CAN_FORK:
+        _CURRENT.prepare()
 
 
 def warm_up() -> None:
     """Begin with the imports now, not with the first job."""
     if CAN_FORK:
-        _CURRENT.get()
+        _CURRENT.zygote()
 
 
 def end_all(*, stop: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from benchmarks.case import Answer, Job
-from benchmarks.children import OUTSIDE, ROOT, Child, start
+from benchmarks.children import OUTSIDE, ROOT, Child, prepare, start
 from benchmarks.memory import out_of_memory_kills, tree_memory
 from dnnplan.reports.runs.row import CRASHED, KILLED_MEMORY, KILLED_TIME, LOST
 from dnnplan.reports.units import readable
@@ -53,30 +53,41 @@ def run_in_process(
     """
     patience = default_patience(job.time_limit) if patience is None else patience
     kills_before = out_of_memory_kills()
-    child = start(bool(job.measure) if fresh is None else fresh)
+    fresh = bool(job.measure) if fresh is None else fresh
+    child = start(fresh)
     began = time.monotonic()
     with child.log as log:
         conversation = _Conversation(child, job)
+        if not fresh:
+            prepare()
         try:
             verdict = _watch(conversation, child, began + patience, memory)
         except BaseException:
             child.kill()
+            conversation.end()
             raise
-        finally:
-            code = conversation.end()
+        answer = None if verdict else conversation.answer()
+        if answer is not None:
+            return answer
+        code = conversation.end()
         seconds = time.monotonic() - began
         if verdict == KILLED_TIME:
-            return Answer(error=f"killed: no answer after {patience:g} s", ended=verdict, seconds=seconds)
-        if verdict == KILLED_MEMORY:
-            text = f"killed: it held more than {readable(float(memory or 0), 'bytes')}"
-            return Answer(error=text, ended=verdict, seconds=seconds, peak_memory=conversation.peak)
-        with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(conversation.output, type=Answer)
-        if code in OUTSIDE and kills_before is not None and out_of_memory_kills() != kills_before:
-            text = "killed: the system ran out of memory"
-            return Answer(error=text, ended=KILLED_MEMORY, seconds=seconds, peak_memory=conversation.peak)
-        ended = LOST if code is None or code in OUTSIDE else CRASHED
-        return Answer(error=f"{_ending(code)}: {_tail(log.fileno())}", ended=ended, seconds=seconds)
+            error = f"killed: no answer after {patience:g} s"
+        elif verdict == KILLED_MEMORY:
+            error = f"killed: it held more than {readable(float(memory or 0), 'bytes')}"
+        else:
+            verdict = _verdict(code, kills_before)
+            error = f"{_ending(code)}: {_tail(log.fileno())}"
+            if verdict == KILLED_MEMORY:
+                error = "killed: the system ran out of memory"
+        return Answer(error=error, ended=verdict, seconds=seconds, peak_memory=conversation.peak)
+
+
+def _verdict(code: int | None, kills_before: int | None) -> str:
+    """Why a process ended that nobody here has killed."""
+    if code in OUTSIDE and kills_before is not None and out_of_memory_kills() != kills_before:
+        return KILLED_MEMORY
+    return LOST if code is None or code in OUTSIDE else CRASHED
 
 
 class _Conversation:
@@ -95,6 +106,18 @@ class _Conversation:
         """Wait for so long at most; whether the answer has ended."""
         self._thread.join(max(0.0, seconds))
         return not self._thread.is_alive()
+
+    def answer(self) -> Answer | None:
+        """What it said, if that is an answer; the process is let go then."""
+        try:
+            found = msgspec.json.decode(self.output, type=Answer)
+        except msgspec.DecodeError:
+            return None
+        with suppress(OSError):
+            self._child.question.close()
+        self._child.release()
+        self._child.answer.close()
+        return found
 
     def end(self) -> int | None:
         """Wait for the process, and how it ended."""

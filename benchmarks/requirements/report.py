@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.requirements.verdict import Verdict, measured
-from benchmarks.row import Row
+from dnnplan.reports.runs import Row
 
 ASKED = {
     "open:1000-rows": "a report of 1,000 rows opens in Chromium, all charts drawn, within 2 s",

@@ -151,13 +151,16 @@ def in_thread(work: Callable[[], Answer]) -> Callable[[], list[Answer]]:
 
 
 def kill_one(kind: str) -> None:
-    """Kill the first process of a kind among those that this one started, once a solve runs."""
+    """Kill what this process started of a kind, once a solve runs."""
 
-    def running() -> dict[str, int]:
-        return {name: pid for pid, name in victims(os.getpid())}
+    def running() -> list[tuple[int, str]]:
+        return list(victims(os.getpid()))
 
-    wait_until(lambda: "solving process" in running())
-    os.kill(running()[kind], signal.SIGKILL)
+    wait_until(lambda: sum(name == "solving process" for _, name in running()) >= 2)
+    # Two of them: one solves, the younger one was forked for the next job, and must not become that of this one.
+    for pid, name in sorted(running(), reverse=True):
+        if name == kind:
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
