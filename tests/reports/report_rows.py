@@ -6,7 +6,10 @@ from typing import Any
 
 from dnnplan.reports.runs import Row
 
-HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)> ‮txt.exe \x00 \u2028 émoji 🦑 `|*_[x](javascript:alert(1))"
+HOSTILE = (
+    "</script><script>alert('x')</script><img src=x onerror=alert(1)> \u202etxt.exe \x00 \u2028"
+    " émoji 🦑 `|*_[x](javascript:alert(1))"
+)
 """A name with all that could break out of HTML, JavaScript, Markdown or a chart."""
 
 
@@ -39,7 +42,7 @@ def optimal(instance: str, solver: str, value: float, **more: Any) -> Row:
 
 
 def few_rows() -> list[Row]:
-    """Three instances, the exact solver cpsat and the heuristic heft: 1.0, 1.2 and 1.5 times as long; one measurement."""
+    """Three instances, cpsat and heft, whose plans take 1.0, 1.2 and 1.5 times as long; one measurement."""
     rows = []
     for k, (ratio, layers) in enumerate(((1.0, 10), (1.2, 20), (1.5, 40))):
         best = 2.0 * (k + 1)

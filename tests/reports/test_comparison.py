@@ -151,7 +151,7 @@ def test_fit_finds_the_exponent_of_a_power_law_and_leaves_out_stopped_runs():
         for n in (10, 20, 40, 80, 160)
     ]
     fit = scaling.fit_power([*points, scaling.Point(1000, 1e-9, "", True)])
-    assert fit.count == 5
+    assert fit.cases == 5
     assert fit.low <= 1.7 <= fit.high
     assert scaling.fit_power(points[:3]) is None
 

@@ -71,12 +71,15 @@ class Opened:
 
     def data(self, key: str):
         """Traces of a chart, as Plotly has them."""
-        script = """element => element.data.map(t => ({name: t.name, x: t.x, y: t.y, base: t.base, visible: t.visible}))"""
+        script = """element => element.data.map(
+            t => ({name: t.name, x: t.x, y: t.y, base: t.base, visible: t.visible}))"""
         return self.page.eval_on_selector(self.chart(key), script)
 
     def range(self, key: str) -> list[float]:
         """Range of the axis that zooms."""
-        return self.page.eval_on_selector(self.chart(key), "element => element._fullLayout.xaxis.range.map(Number)")
+        return self.page.eval_on_selector(
+            self.chart(key), "element => element._fullLayout.xaxis.range.map(Number)"
+        )
 
 
 @pytest.fixture
@@ -98,11 +101,13 @@ def opened(chromium, files):
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [("few", "dark"), ("hostile", "light"), ("many", "light"), ("plan", "dark"), ("front", "light")]
+    ("name", "scheme"),
+    [("few", "dark"), ("hostile", "light"), ("many", "light"), ("plan", "dark"), ("front", "light")],
 )
 def test_reports_draw_all_charts_silently_and_offline(opened, name, scheme):
     found = opened(name, color_scheme=scheme).page
-    script = "() => [...document.querySelectorAll('[data-view]:not([hidden]) .chart')].map(c => c.querySelectorAll('.main-svg').length)"
+    script = """() => [...document.querySelectorAll('[data-view]:not([hidden]) .chart')]
+        .map(c => c.querySelectorAll('.main-svg').length)"""
     drawn = found.evaluate(script)
     assert drawn
     assert all(drawn)
@@ -121,7 +126,12 @@ def test_charts_hold_the_numbers_of_the_store(opened):
 def test_gantt_holds_the_times_of_the_plan(opened):
     found = opened("plan")
     evaluation = spread_evaluation("h2h/casia-surf-0.25")
-    ends = [b + x for trace in found.data("gantt") if trace["base"] for b, x in zip(trace["base"], trace["x"], strict=True)]
+    ends = [
+        b + x
+        for trace in found.data("gantt")
+        if trace["base"]
+        for b, x in zip(trace["base"], trace["x"], strict=True)
+    ]
     size = 1e-3 if evaluation.cost.latency < 1 else 1.0
     assert max(ends) * size == pytest.approx(evaluation.cost.latency, rel=1e-6)
 
@@ -183,7 +193,8 @@ def test_everything_is_reached_with_the_tabulator(opened):
     seen = set()
     for _ in range(120):
         found.page.keyboard.press("Tab")
-        script = "() => { const e = document.activeElement; return e.closest('figure, .table, .bar')?.dataset.figure || e.closest('.table')?.dataset.title || e.className || e.tagName; }"
+        script = """() => { const e = document.activeElement;
+            return e.closest('figure')?.dataset.figure || e.closest('.table')?.dataset.title || e.tagName; }"""
         seen.add(found.page.evaluate(script))
     assert {"means", "profiles", "cactus", "gap-over-time", "Methods"} <= seen
 
@@ -216,7 +227,9 @@ def test_theme_follows_the_system_and_the_button(opened):
         return found.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
 
     def grid() -> str:
-        return found.page.eval_on_selector(found.chart("profiles"), "element => element._fullLayout.yaxis.gridcolor")
+        return found.page.eval_on_selector(
+            found.chart("profiles"), "element => element._fullLayout.yaxis.gridcolor"
+        )
 
     dark = ground(), grid()
     found.page.locator("#theme").click()
@@ -241,7 +254,9 @@ def test_tables_are_searched_sorted_and_turned(opened):
     table.get_by_role("searchbox").fill("")
     table.locator("thead button", has_text="value").click()
     column = [head.text_content() for head in table.locator("thead th").all()].index("value")
-    values = table.locator(f"tbody tr:visible td:nth-child({column + 1})").evaluate_all("cells => cells.map(c => +c.dataset.v)")
+    values = table.locator(f"tbody tr:visible td:nth-child({column + 1})").evaluate_all(
+        "cells => cells.map(c => +c.dataset.v)"
+    )
     assert values == sorted(values)
     assert len(values) == 25
     table.get_by_role("button", name="Show all").click()
@@ -254,7 +269,9 @@ def test_views_filter_charts_and_rows_by_suite(opened):
     found.page.locator("#view").select_option(label="suite-2")
     found.page.wait_for_selector(browser.READY, state="attached")
     assert found.page.locator(found.chart("profiles")).count() == 1
-    groups = found.page.locator('.table[data-title="All rows"] tbody tr:visible').evaluate_all("rows => rows.map(r => r.dataset.group)")
+    groups = found.page.locator('.table[data-title="All rows"] tbody tr:visible').evaluate_all(
+        "rows => rows.map(r => r.dataset.group)"
+    )
     assert set(groups) == {"suite-2"}
 
 
@@ -263,7 +280,10 @@ def test_pages_fit_a_phone(opened, name):
     found = opened(name, **PHONE).page
     width = found.evaluate("() => document.documentElement.scrollWidth")
     assert width <= PHONE["viewport"]["width"]
-    small = found.evaluate("() => [...document.querySelectorAll('.tools button, .keys button')].filter(b => b.offsetHeight && b.offsetHeight < 24).length")
+    small = found.evaluate(
+        """() => [...document.querySelectorAll('.tools button, .keys button')]
+            .filter(b => b.offsetHeight && b.offsetHeight < 24).length"""
+    )
     assert small == 0
 
 
@@ -280,9 +300,11 @@ def test_words_and_tables_are_there_without_scripts(chromium, files):
 def test_every_control_has_a_name_and_every_chart_a_description(opened):
     found = opened("few").page
     script = """() => {
-        const named = (e) => (e.getAttribute('aria-label') || e.textContent || e.closest('label')?.textContent || '').trim();
+        const named = (e) => (e.getAttribute('aria-label') || e.textContent
+            || e.closest('label')?.textContent || '').trim();
         const controls = [...document.querySelectorAll('button, select, input')].filter((e) => !named(e));
-        const charts = [...document.querySelectorAll('.chart')].filter((e) => !document.getElementById(e.getAttribute('aria-labelledby'))
+        const charts = [...document.querySelectorAll('.chart')].filter((e) =>
+            !document.getElementById(e.getAttribute('aria-labelledby'))
             || !document.getElementById(e.getAttribute('aria-describedby').split(' ')[0]).textContent);
         const levels = [...document.querySelectorAll('main h2, main h3')].length;
         return [controls.length, charts.length, levels > 0];
@@ -295,11 +317,18 @@ def test_colours_of_text_have_contrast(opened):
     for scheme in ("light", "dark"):
         found.emulate_media(color_scheme=scheme)
         script = """() => {
-            const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number).map((v) => v / 255)
-                .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-            const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+            const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            const light = (text) => {
+                const [r, g, b] = text.match(/[\\d.]+/g).map((v) => linear(v / 255));
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const ratio = (a, b) => {
+                const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+                return (x + 0.05) / (y + 0.05);
+            };
             const card = getComputedStyle(document.querySelector('figure')).backgroundColor;
-            return ['.good', '.bad', 'figcaption p', 'h3', 'td'].map((s) => document.querySelector(`main ${s}`)).filter(Boolean)
+            return ['.good', '.bad', 'figcaption p', 'h3', 'td']
+                .map((s) => document.querySelector(`main ${s}`)).filter(Boolean)
                 .map((e) => ratio(getComputedStyle(e).color, card));
         }"""
         assert min(found.evaluate(script)) >= 4.5

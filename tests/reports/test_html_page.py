@@ -1,4 +1,4 @@
-"""The page as a file: everything is escaped, nothing is fetched, only its own scripts run, numbers are those of rows."""
+"""The page as a file: all is escaped, nothing is fetched, only its own scripts run, numbers are those of rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from report_rows import HOSTILE, few_rows, hostile_rows
+from report_rows import HOSTILE, few_rows, hostile_rows, optimal, row
 
-from dnnplan.instances import InputError
+from dnnplan.instances import InputError, Plan
 from dnnplan.reports.html import page as pages
 from dnnplan.reports.html.document import Cell, Column, Document, Section, Table, View, Words
 from dnnplan.reports.html.markup import LARGE, json_block, tag
@@ -170,6 +170,29 @@ def test_views_are_suites_and_rows_say_theirs():
         store_document([])
 
 
+def test_plans_of_rows_are_drawn_exact_above_heuristic():
+    def plan(*spans: tuple[str, float, float]) -> Plan:
+        return Plan(
+            placement={f"net/0/{k}": device for k, (device, _, _) in enumerate(spans)},
+            times={f"net/0/{k}": (start, end) for k, (_, start, end) in enumerate(spans)},
+        )
+
+    rows = [
+        optimal("a", "cpsat", 3.0, plan=plan(("npu", 0.0, 2.0), ("cpu", 2.0, 3.0))),
+        row("a", "heft", 4.0, plan=plan(("npu", 0.0, 4.0), ("gone", 5.0, 4.0), ("gone", -1.0, 1.0))),
+        row("b", "heft", 4.0, plan=Plan(times={"net/0/0": (0.0, 1.0)})),
+    ]
+    found = [f for f in figures(pages.page(store_document(rows))) if f["key"] == "plans"]
+    assert [variant["name"] for variant in found[0]["variants"]] == ["suite: a"]
+    variant = found[0]["variants"][0]
+    assert variant["layout"]["yaxis"]["ticktext"] == ["cpsat: cpu", "cpsat: npu", "heft: npu"]
+    assert [(b, x) for t in variant["traces"] for b, x in zip(t["base"], t["x"], strict=True)] == [
+        (2, 1),
+        (0, 2),
+        (0, 4),
+    ]
+
+
 def test_measurements_alone_make_a_report():
     rows = [row for row in few_rows() if row.kind == "measure"]
     text = "".join(read(pages.page(store_document(rows))).text)
@@ -186,7 +209,8 @@ def test_long_tables_have_their_rest_as_data():
     )
     assert text.count("<tr") == 1 + pages.MOST_STATIC
     content = re.search(
-        r'<script type="text/plain" data-packed class="rest">(.*?)</script>|<script type="application/json" class="rest">(.*?)</script>',
+        r'<script type="text/plain" data-packed class="rest">(.*?)</script>|'
+        r'<script type="application/json" class="rest">(.*?)</script>',
         text,
     )
     rest = json.loads(gzip.decompress(base64.b64decode(content[1])) if content[1] else content[2])

@@ -28,7 +28,7 @@ def report(
         list[str],
         typer.Argument(
             metavar="STORE|PLAN...",
-            help="Store of `dnnplan bench` (or several), plan, result of `solve --json`, or front of `solve --pareto --json`.",
+            help="Store of `dnnplan bench` (or several), plan, result of `solve --json`, or front of --pareto.",
         ),
     ],
     output: Annotated[
@@ -49,7 +49,7 @@ def report(
     conditions: opt.Conditions = None,
     force: opt.Force = False,
 ) -> None:
-    """Write a report: summary, tables with confidence intervals, and interactive charts, in one file that works offline."""
+    """Write a report: summary, tables with confidence intervals, charts that zoom; one file, works offline."""
     kind = _kind(output, to)
     opt.require_free(output, force=force)
     if all(_is_store(name) for name in files):

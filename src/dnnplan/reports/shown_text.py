@@ -13,10 +13,10 @@ _UNSEEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with a replacement character for everything that cannot be seen.
+    r"""The text with a replacement character for everything that cannot be seen.
 
-    >>> visible("x\\u202etxt.exe\\n")
-    'x\\ufffdtxt.exe\\ufffd'
+    >>> visible("x\u202etxt.exe\n")
+    'x�txt.exe�'
     """
     return _UNSEEN.sub("\ufffd", text)
 

@@ -36,8 +36,10 @@ class Band(NamedTuple):
 
 
 def profile(ratios: Sequence[float]) -> Curve:
-    """Share of cases with a ratio of at most x: Dolan and More, *Benchmarking optimization software with
-    performance profiles*, Mathematical Programming 91 (2002). Infinite ratios are failures.
+    """Share of cases with a ratio of at most x; infinite ratios are failures.
+
+    Dolan and More, *Benchmarking optimization software with performance profiles*, Mathematical Programming 91
+    (2002).
 
     >>> profile([1.0, 1.5, float("inf"), 1.0])
     Curve(x=[1.0, 1.5], y=[0.5, 0.75])
@@ -143,4 +145,5 @@ def moments_of(cases: Iterable[Case]) -> list[float]:
         return []
     firsts = [s for run in runs for s, value, _ in run.history[:1] if value is not None and s > 0]
     first = max(SOONEST, min([*firsts, min(ends)]))
-    return np.geomspace(first, max(*ends, 2 * first), GRID).tolist()
+    moments: list[float] = np.geomspace(first, max(*ends, 2 * first), GRID).tolist()
+    return moments

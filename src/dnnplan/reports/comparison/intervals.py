@@ -16,12 +16,12 @@ FEWEST = 3
 
 
 class Interval(NamedTuple):
-    """A geometric mean with its confidence interval, from `count` ratios; the ends are None where too few are known."""
+    """A geometric mean with its confidence interval, from so many cases (or seeds); ends are None for too few."""
 
     mean: float
     low: float | None
     high: float | None
-    count: int
+    cases: int
 
 
 def finite_positive(ratios: Sequence[float]) -> list[float]:
@@ -36,7 +36,7 @@ def over_instances(ratios: Sequence[float]) -> Interval | None:
     intervals*, JASA 82 (1987). None: no ratio is finite.
 
     >>> over_instances([1.1, 1.1, 1.1])
-    Interval(mean=1.1, low=1.1, high=1.1, count=3)
+    Interval(mean=1.1, low=1.1, high=1.1, cases=3)
     """
     from scipy.stats import bootstrap
 
@@ -46,8 +46,8 @@ def over_instances(ratios: Sequence[float]) -> Interval | None:
     mean = float(np.exp(logs.mean()))
     if np.ptp(logs) < 1e-12:
         mean = float(f"{mean:.12g}")
-        ends = (mean, mean) if len(logs) >= FEWEST else (None, None)
-        return Interval(mean, *ends, len(logs))
+        end = mean if len(logs) >= FEWEST else None
+        return Interval(mean, end, end, len(logs))
     if len(logs) < FEWEST:
         return Interval(mean, None, None, len(logs))
     found = bootstrap(

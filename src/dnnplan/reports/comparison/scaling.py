@@ -27,17 +27,17 @@ class Point(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """y = factor x layers^exponent, with the ends of the 95 % interval of the exponent, from `count` points."""
+    """y = factor x layers^exponent, with the ends of the 95 % interval of the exponent, from so many cases."""
 
     exponent: float
     low: float
     high: float
     factor: float
-    count: int
+    cases: int
 
     def at(self, layers: float) -> float:
         """The fitted figure."""
-        return self.factor * float(layers) ** self.exponent
+        return float(self.factor * layers**self.exponent)
 
 
 def fit_power(points: Sequence[Point]) -> Fit | None:

@@ -23,7 +23,8 @@ def what_was_run(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
     if solves:
         solvers = tuple(dict.fromkeys(run.method for case in cases for run in case.runs))
         seeds = len({row.seed for row in solves})
-        text = f"{capital(listed(solvers, 'solver'))} {plural(len(solvers), 'was', 'were')} run on {counted(len(cases), 'case')}"
+        text = f"{capital(listed(solvers, 'solver'))} {plural(len(solvers), 'was', 'were')} run on "
+        text += counted(len(cases), "case")
         suites = tuple(dict.fromkeys(case.suite for case in cases))
         text += f" of {listed(suites, 'suite')}" if suites != ("",) else ""
         text += f", each with {seeds} seeds" if seeds > 1 else ""
@@ -49,7 +50,8 @@ def what_was_found(cases: Sequence[Case]) -> list[str]:
     refused = sum(run.row.valid is False for run in runs)
     failed = sum(run.row.status == "error" and run.row.valid is not False for run in runs)
     lines = [
-        f"{_of(planned, len(cases))} cases have a plan, and {_of(proven, len(cases)).lower()} are answered with a proof: "
+        f"{_of(planned, len(cases))} cases have a plan, and {_of(proven, len(cases)).lower()} are answered with "
+        "a proof: "
         "optimal, or that there is no plan."
     ]
     if refused:

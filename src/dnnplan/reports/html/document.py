@@ -58,7 +58,10 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart with its caption in words; of its variants `start` is seen first. Colours are tokens: ``@c0`` to ``@c7``, ``@ink``, ``@muted``, ``@grid``, ..."""
+    """A chart with its caption in words; of its variants `start` is seen first.
+
+    Colours are tokens: ``@c0`` to ``@c7``, ``@ink``, ``@muted``, ``@grid`` and others of the style sheet.
+    """
 
     key: str
     title: str

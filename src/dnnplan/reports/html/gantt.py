@@ -1,9 +1,10 @@
-"""The Gantt chart of a plan: devices and links with their bars, the critical path, and memory below on the same axis."""
+"""The Gantt chart of a plan: bars of devices and links, the critical path, and memory below on the same axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,10 @@ def gantt_figure(schedule: Schedule, evaluation: Evaluation, path: Sequence[Step
 
 def _caption(schedule: Schedule, rows: Sequence[Row], merged: bool, memory: bool, capacities: bool) -> str:
     text = (
-        f"Each row is a device or a link, each bar something that runs or moves there, in the colour of its network; the "
-        f"whole takes {readable(schedule.latency, 's')}. Outlined bars are the critical path, the chain that ends last. "
+        "Each row is a device or a link, each bar something that runs or moves there, in the colour of its "
+        "network; the "
+        f"whole takes {readable(schedule.latency, 's')}. Outlined bars are the critical path, the chain that "
+        "ends last. "
     )
     if any(bar.compute != (bar.start, bar.end) for row in rows for bar in row.bars):
         text += "Paler parts of a bar move tensors while the device waits. "
@@ -126,39 +129,34 @@ def _merged(rows: Sequence[Row]) -> tuple[list[Row], bool]:
     gap = 0.0
     found = list(rows)
     while count > MOST_BARS and gap <= latest:
-        found = [replace(row, bars=_joined(row.bars, gap)) for row in rows]
+        found = [replace(row, bars=joined(row.bars, gap)) for row in rows]
         count = sum(len(row.bars) for row in found)
         gap = max(gap * 2, latest * 1e-5)
     return found, True
 
 
-def _joined(bars: Sequence[Bar], gap: float) -> list[Bar]:
-    joined: list[Bar] = []
+def joined(bars: Sequence[Bar], gap: float) -> list[Bar]:
+    """Bars in the order of their starts, neighbours of one network and lane as one where the gap is not longer."""
+    found: list[Bar] = []
     last: dict[int, int] = {}
-    counts: dict[int, int] = {}
+    counts: list[int] = []
     for bar in bars:
         k = last.get(bar.lane)
-        before = joined[k] if k is not None else None
-        if (
-            k is not None
-            and before is not None
-            and before.network == bar.network
-            and bar.start - before.end <= gap
-        ):
-            counts[k] += 1
-            name = before.name.split(" ... ")[0]
-            joined[k] = replace(
-                before,
-                name=f"{name} ... {bar.name}",
-                detail=f"{counts[k]} bars",
-                end=bar.end,
-                compute=(before.start, bar.end),
-            )
-        else:
-            last[bar.lane] = len(joined)
-            counts[len(joined)] = 1
-            joined.append(bar)
-    return joined
+        if k is None or found[k].network != bar.network or bar.start - found[k].end > gap:
+            last[bar.lane] = len(found)
+            counts.append(1)
+            found.append(bar)
+            continue
+        counts[k] += 1
+        first = found[k].name.split(" ... ")[0]
+        found[k] = replace(
+            found[k],
+            name=f"{first} ... {bar.name}",
+            detail=f"{counts[k]} bars",
+            end=max(found[k].end, bar.end),
+            compute=(found[k].start, max(found[k].end, bar.end)),
+        )
+    return found
 
 
 def _layout(rows: Sequence[Row]) -> tuple[dict[tuple[int, int], _Lane], list[tuple[float, str]], float]:
@@ -186,7 +184,7 @@ def _bars(
     critical: set[str],
 ) -> list[dict[str, Any]]:
     """A trace of whole bars for each network, and one of what computes where a part of them moves tensors."""
-    traces = []
+    traces: list[dict[str, Any]] = []
     count = sum(len(row.bars) for row in rows)
     for network, name in enumerate(schedule.networks):
         own = [(r, row, bar) for r, row in enumerate(rows) for bar in row.bars if bar.network == network]
@@ -194,7 +192,7 @@ def _bars(
             continue
         own.sort(key=lambda entry: (entry[2].start, entry[0]))
         waits = any(bar.compute != (bar.start, bar.end) for _, _, bar in own)
-        common = {
+        common: dict[str, Any] = {
             "type": "bar",
             "orientation": "h",
             "name": label(name),
@@ -208,7 +206,7 @@ def _bars(
         if pattern:
             marker["pattern"] = {"shape": pattern, "size": 6, "solidity": 0.35}
         faint = {**marker, "color": f"@c{network % COLOURS}/45"} if waits else marker
-        whole = {
+        whole: dict[str, Any] = {
             **common,
             "base": [bar.start / size for _, _, bar in own],
             "x": [(bar.end - bar.start) / size for _, _, bar in own],
@@ -220,7 +218,7 @@ def _bars(
             whole |= _inside(own)
         traces.append(whole)
         if waits:
-            computes = {
+            computes: dict[str, Any] = {
                 **common,
                 "base": [bar.compute[0] / size for _, _, bar in own],
                 "x": [(bar.compute[1] - bar.compute[0]) / size for _, _, bar in own],
@@ -296,7 +294,7 @@ def _critical(
     }
     x: list[float | None] = []
     y: list[float | None] = []
-    for (_, lane), (after, later) in zip(steps, steps[1:], strict=False):
+    for (_, lane), (after, later) in pairwise(steps):
         x += [after.start / size, after.start / size, None]
         y += [lane.centre, later.centre, None]
     line = {
@@ -372,7 +370,7 @@ def _thinned(moments: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndar
     if len(moments) <= MOST_MOMENTS:
         return moments, held
     edges = np.linspace(0, len(moments), MOST_MOMENTS, dtype=np.int64)
-    kept = np.array([a + int(np.argmax(held[a:b])) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    kept = np.array([a + int(np.argmax(held[a:b])) for a, b in pairwise(edges.tolist())])
     return moments[kept], held[kept]
 
 

@@ -49,7 +49,7 @@ LARGE = 30_000
 
 
 def json_block(value: Any, **attributes: str | bool | None) -> Html:
-    """Data for scripts; nothing in it can end the element that it stands in. Much of it is compressed (gzip, base64)."""
+    """Data for scripts; nothing in it can end the element it stands in. Much is compressed (gzip, base64)."""
     # All that is left to replace stands inside of strings: JSON escapes control characters itself.
     text = visible(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
     if len(text) > LARGE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -176,7 +177,7 @@ class _Writer:
         heads = (
             tag("th", c.title, scope="col", class_="number" if c.number else None) for c in table.columns
         )
-        groups = table.groups or [None] * len(table.rows)
+        groups: Sequence[str | None] = table.groups or [None] * len(table.rows)
         rows = list(zip(table.rows, groups, strict=True))
         written = [
             tag(

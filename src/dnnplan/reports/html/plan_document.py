@@ -81,7 +81,7 @@ def _mapping(evaluation: Evaluation, schedule: Schedule, result: Result | None) 
         Section(
             "Summary",
             [
-                Tiles(_mapping_tiles(schedule, evaluation, explanation, result)),
+                Tiles([*_mapping_tiles(schedule, evaluation, explanation, result)]),
                 *_sentences(evaluation, explanation, result),
             ],
         ),
@@ -199,7 +199,8 @@ def _sentences(evaluation: Evaluation, explanation: Explanation, result: Result 
     )
     yield Words(
         f"{counted(problem.n, 'layer')} of {counted(len(problem.jobs), 'job')} run as {counted(calls, 'call')} on "
-        f"{used} of {problem.m} devices, with {counted(moved, 'transfer')}. The critical path has {counted(len(explanation.path), 'step')}: {parts or 'nothing'}.",
+        f"{used} of {problem.m} devices, with {counted(moved, 'transfer')}. The critical path has "
+        f"{counted(len(explanation.path), 'step')}: {parts or 'nothing'}.",
         lead=result is None,
     )
     if explanation.what_if and explanation.what_if[0].gain > 1e-4:

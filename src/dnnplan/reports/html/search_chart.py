@@ -53,7 +53,7 @@ def search_figure(result: Result) -> Figure | None:
     return Figure(
         key="search",
         title="How it was found",
-        caption=f"The best plan so far, and the bound: no plan has {what} than that. Where they meet, the plan is optimal.",
+        caption=f"The best plan so far, and the bound: no plan has {what}. Where they meet, the plan is optimal.",
         variants=[
             Variant(
                 "search", traces, Table(title="Improvements", caption="As drawn.", columns=columns, rows=rows)

@@ -37,7 +37,8 @@ def runs_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles
         key="runs",
         title="One case: value and bound over time",
         caption=(
-            "The best plan of every run so far (upper lines) and what it had proven that no plan can beat (thin lines); "
+            "The best plan of every run so far (upper lines) and what it had proven that no plan can beat (thin "
+            "lines); "
             "where the two meet, the plan is proven optimal. Exact solvers are solid, heuristics dashed."
             + more
         ),

@@ -138,7 +138,8 @@ def cactus_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styl
         key="cactus",
         title="Cactus plot",
         caption=(
-            "How many cases a method solves if each may take so long: a curve further to the right solves more, a lower "
+            "How many cases a method solves if each may take so long: a curve further to the right solves more, "
+            "a lower "
             "one is faster. The same number of cases need not be the same cases."
         ),
         variants=variants,
@@ -236,7 +237,8 @@ def gap_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Styles)
         key="gap-over-time",
         title="Gap over time",
         caption=(
-            "How far plans are from the best known ones while solvers run (primal gap: distance by the larger of the two "
+            "How far plans are from the best known ones while solvers run (primal gap: distance by the larger "
+            "of the two "
             "values; 100 % while there is no plan). Lines are medians over the cases, bands hold the middle half."
         ),
         variants=[Variant("gap", traces, table)],

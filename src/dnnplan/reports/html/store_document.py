@@ -11,9 +11,10 @@ from dnnplan.reports.comparison.kinds import kinds_of
 from dnnplan.reports.comparison.methods import methods_of
 from dnnplan.reports.comparison.pairs import Pair, overall, pairs_of
 from dnnplan.reports.html import store_tables
-from dnnplan.reports.html.document import Block, Document, Section, Tile, Tiles, View, Words
+from dnnplan.reports.html.document import Block, Document, Section, Tile, Tiles, Tone, View, Words
 from dnnplan.reports.html.store_cases import runs_figure
 from dnnplan.reports.html.store_curves import cactus_figure, gap_figure, profile_figure
+from dnnplan.reports.html.store_plans import plans_figure
 from dnnplan.reports.html.store_ratios import forest_figure, pairs_figure
 from dnnplan.reports.html.store_scaling import scaling_figure
 from dnnplan.reports.html.style import Styles
@@ -119,7 +120,7 @@ def _tiles(rows: Sequence[Row], cases: Sequence[Case], pairs: Sequence[Pair]) ->
             tiles.append(Tile(words.change(mean.mean), "heuristic against exact", note))
         refused = sum(run.row.valid is False for run in runs)
         broken = sum(run.row.status == "error" and run.row.valid is not False for run in runs)
-        tone = "bad" if refused else "good"
+        tone: Tone = "bad" if refused else "good"
         tiles.append(
             Tile(str(refused), "plans refused by the check", f"{words.counted(broken, 'run')} failed", tone)
         )
@@ -153,6 +154,7 @@ def _comparison(cases: Sequence[Case], pairs: Sequence[Pair]) -> list[Section]:
         ("Over all cases", (profile_figure(cases, kinds, styles), cactus_figure(cases, kinds, styles))),
         ("Over time", (gap_figure(cases, kinds, styles), runs_figure(cases, kinds, styles))),
         ("Over size", (scaling_figure(cases, kinds, styles),)),
+        ("Plans", (plans_figure(pairs),)),
     )
     sections = [Section(title, [block for block in blocks if block is not None]) for title, blocks in groups]
     return [section for section in sections if section.blocks]

@@ -33,7 +33,7 @@ def forest_figure(methods: Sequence[Method], styles: Styles) -> Figure | None:
             Cell(m.kind),
             Cell(change(m.ratio.mean), m.ratio.mean),
             Cell(ends(m.ratio), m.ratio.low),
-            Cell(f"{m.ratio.count} of {m.cases}", m.ratio.count),
+            Cell(f"{m.ratio.cases} of {m.cases}", m.ratio.cases),
         ]
         for m in reversed(known)
         if m.ratio is not None
@@ -51,7 +51,8 @@ def forest_figure(methods: Sequence[Method], styles: Styles) -> Figure | None:
         key="means",
         title="Distance from the best known plans",
         caption=(
-            "How much worse a method is than the best plan that any run found: geometric mean over the cases in which it "
+            "How much worse a method is than the best plan that any run found: geometric mean over the cases in "
+            "which it "
             "found one, with a 95 % confidence interval (bootstrap over cases, BCa). Filled marks are exact solvers."
         ),
         variants=[Variant("means", traces, table)],
@@ -84,7 +85,7 @@ def _mean(method: Method, ratio: Interval, styles: Styles) -> dict[str, Any]:
                 "width": 5,
             }
         }
-    text = [hover(method.name, f"{change(ratio.mean)}{interval_words(ratio)}", f"{ratio.count} cases")]
+    text = [hover(method.name, f"{change(ratio.mean)}{interval_words(ratio)}", f"{ratio.cases} cases")]
     trace = styles.trace(
         method.name, mode="markers", marker=styles.marker(method.name, 11), text=text, **error
     )
@@ -137,7 +138,8 @@ def pairs_figure(pairs: Sequence[Pair]) -> Figure | None:
         key="pairs",
         title="Heuristic against exact, case by case",
         caption=(
-            "One mark for each case, the worst for heuristics first: how much worse its best heuristic plan is than its "
+            "One mark for each case, the worst for heuristics first: how much worse its best heuristic plan is "
+            "than its "
             "best exact one. Below the line the heuristic is better, which happens where the exact solver ran out of "
             "time. Whiskers are 95 % confidence intervals over seeds, where there are several."
         ),

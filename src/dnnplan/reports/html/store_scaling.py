@@ -40,7 +40,8 @@ def scaling_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Sty
         title="Growth with the number of layers",
         caption=(
             "One mark for each case, and a power law, layers to the power of an exponent, fitted by least squares on "
-            "logarithms; the legend has the exponents with 95 % confidence intervals. Runs that a limit stopped are drawn "
+            "logarithms; the legend has the exponents with 95 % confidence intervals. Runs that a limit stopped "
+            "are drawn "
             "faint and are not part of a fit, so exponents of methods with many of them are too small."
         ),
         variants=variants,
@@ -112,7 +113,7 @@ def _line(method: str, points: Sequence[Point], fit: Fit, styles: Styles) -> dic
     used = [p.layers for p in points if not p.stopped]
     low, high = math.log(min(used)), math.log(max(used))
     x = [math.exp(low + (high - low) * k / 12) for k in range(13)]
-    text = hover(method, exponent_text(fit), f"from {fit.count} cases")
+    text = hover(method, exponent_text(fit), f"from {fit.cases} cases")
     return styles.trace(
         method,
         mode="lines",

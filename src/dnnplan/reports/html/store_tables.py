@@ -65,7 +65,8 @@ def methods_table(methods: Sequence[Method]) -> Table:
     return Table(
         title="Methods",
         caption=(
-            "Plans: share of runs with a plan that the check accepted. Proven: share of runs with a proof. Best known: cases "
+            "Plans: share of runs with a plan that the check accepted. Proven: share of runs with a proof. Best "
+            "known: cases "
             "with the best value of the store. Worse by: geometric mean over the cases with a plan."
         ),
         columns=columns,
@@ -106,7 +107,8 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
     return Table(
         title="Exact against heuristic",
         caption=(
-            "The best method of each kind on every case, with the median of its seeds. Confidence intervals are over seeds "
+            "The best method of each kind on every case, with the median of its seeds. Confidence intervals are "
+            "over seeds "
             "(Student's t of logarithms). Left to gain: how far the best known plan may be from the best bound."
         ),
         columns=columns,

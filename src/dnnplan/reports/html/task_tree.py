@@ -42,8 +42,10 @@ def tree_figure(
         key="tree",
         title="Task graph",
         caption=(
-            "The networks from left to right, block by block; a box is a block that runs once for the tasks beside it, and "
-            f"boxes part where tasks stop sharing. {len(graph.nodes)} nodes with {readable(graph.size, 'bytes')}; without "
+            "The networks from left to right, block by block; a box is a block that runs once for the tasks "
+            "beside it, and "
+            f"boxes part where tasks stop sharing. {len(graph.nodes)} nodes with "
+            f"{readable(graph.size, 'bytes')}; without "
             f"sharing it would be {blocks * len(names)} nodes."
         ),
         variants=[Variant("tree", traces, _table(figures))],

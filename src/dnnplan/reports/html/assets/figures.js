@@ -97,7 +97,9 @@ const figures = (() => {
   function draw(figure) {
     const traces = figure.spec.variants[figure.variant].traces.map((trace) =>
       figure.off.has(trace.legendgroup) ? { ...trace, visible: "legendonly" } : figure.on.has(trace.legendgroup) ? { ...trace, visible: true } : trace);
-    const done = Plotly.react(figure.chart, theme.resolved(traces, ""), theme.resolved(layoutOf(figure), ""), config);
+    const layout = layoutOf(figure);
+    figure.chart.style.height = `${layout.height}px`;
+    const done = Plotly.react(figure.chart, theme.resolved(traces, ""), theme.resolved(layout, ""), config);
     figure.drawn = true;
     if (!figure.wired) {
       figure.wired = true;
