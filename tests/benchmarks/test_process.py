@@ -86,6 +86,7 @@ def test_what_somebody_else_kills_is_lost_and_the_next_one_runs(victim: str, end
     kill_one(victim)
     (answer,) = answers()
     assert answer.ended == LOST
+    wait_until(lambda: all(name != "solving process" for _, name in victims(os.getpid())))
     after = run_in_process(msgspec.structs.replace(endless, time_limit=0.2))
     assert after.error == ""
 
@@ -158,9 +159,14 @@ def kill_one(kind: str) -> None:
 
     wait_until(lambda: sum(name == "solving process" for _, name in running()) >= 2)
     # Two of them: one solves, the younger one was forked for the next job, and must not become that of this one.
-    for pid, name in sorted(running(), reverse=True):
+    for pid, name in sorted(running(), key=lambda found: born(found[0]), reverse=True):
         if name == kind:
             os.kill(pid, signal.SIGKILL)
+
+
+def born(pid: int) -> int:
+    """When a process started, in ticks; numbers of processes start again at some point."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
