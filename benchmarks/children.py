@@ -102,6 +102,7 @@ class Forked:
         ours.close()
         self.pid = int(self._state.readline() or 0)
         if not self.pid:
+            zygote.bury()
             raise BrokenPipeError("the process that forks is gone")
 
     def kill(self) -> None:
@@ -112,7 +113,11 @@ class Forked:
     def wait(self) -> int | None:
         with self._state as state:
             status = state.readline()
-        return os.waitstatus_to_exitcode(int(status)) if status else _LOST
+        if not status:
+            # Only a zygote that is dying says nothing; nothing more is to be asked of it.
+            self._zygote.bury()
+            return _LOST
+        return os.waitstatus_to_exitcode(int(status))
 
     def release(self) -> None:
         # The zygote collects it, and kills what it may have left.
@@ -149,6 +154,11 @@ class ZygoteHandle:
 
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def bury(self) -> None:
+        """Wait until the system knows that it is dead."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
 
     def send(self, message: bytes, descriptors: tuple[int, ...]) -> None:
         with self._lock:

@@ -86,7 +86,6 @@ def test_what_somebody_else_kills_is_lost_and_the_next_one_runs(victim: str, end
     kill_one(victim)
     (answer,) = answers()
     assert answer.ended == LOST
-    wait_until(lambda: all(name != "solving process" for _, name in victims(os.getpid())))
     after = run_in_process(msgspec.structs.replace(endless, time_limit=0.2))
     assert after.error == ""
 
@@ -152,21 +151,25 @@ def in_thread(work: Callable[[], Answer]) -> Callable[[], list[Answer]]:
 
 
 def kill_one(kind: str) -> None:
-    """Kill what this process started of a kind, once a solve runs."""
+    """Kill the process that solves, or the one that forks, once a solve runs."""
 
-    def running() -> list[tuple[int, str]]:
-        return list(victims(os.getpid()))
+    def running() -> dict[int, str]:
+        return {pid: name for pid, name in victims(os.getpid()) if used(pid) or name == "process that forks"}
 
-    wait_until(lambda: sum(name == "solving process" for _, name in running()) >= 2)
-    # Two of them: one solves, the younger one was forked for the next job, and must not become that of this one.
-    for pid, name in sorted(running(), key=lambda found: born(found[0]), reverse=True):
+    # One that waits for the next job has used no time to speak of.
+    wait_until(lambda: "solving process" in running().values())
+    for pid, name in running().items():
         if name == kind:
             os.kill(pid, signal.SIGKILL)
 
 
-def born(pid: int) -> int:
-    """When a process started, in ticks; numbers of processes start again at some point."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+def used(pid: int) -> bool:
+    """Whether a process has worked for a fifth of a second."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+    except OSError:
+        return False
+    return ticks >= 0.2 * os.sysconf("SC_CLK_TCK")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
