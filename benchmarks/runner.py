@@ -123,13 +123,12 @@ class _Run:
                 self._stale.setdefault(row.case_key, []).append(row.key)
         try:
             for index, task in enumerate(plan):
-                self._tracker.reach(index)
                 done = None if self._again else known.get(self._key(task.row))
                 if done is None:
                     self._run(index, task)
                 else:
                     self._rows[index] = done
-                    self._tracker.skip()
+                    self._tracker.skip(index)
             self._wait_for(lambda: not self._out)
         finally:
             self._write()

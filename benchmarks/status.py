@@ -109,17 +109,15 @@ class Tracker:
         self._running: dict[int, tuple[str, float]] = {}
         self._done = self._failed = self._reached = 0
 
-    def reach(self, index: int) -> None:
-        """The row of that number is next: it will be skipped or started."""
-        self._reached = index + 1
-
-    def skip(self) -> None:
-        """It was there."""
+    def skip(self, index: int) -> None:
+        """The row of that number was there."""
         self._done += 1
+        self._reached = max(self._reached, index + 1)
 
     def start(self, index: int, name: str) -> None:
-        """It has been handed out."""
+        """It has been handed out, for the first time or again."""
         self._running[index] = (name, time.monotonic())
+        self._reached = max(self._reached, index + 1)
 
     def finish(self, index: int, row: Row) -> None:
         """It has come back and is stored."""

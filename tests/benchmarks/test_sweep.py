@@ -101,19 +101,18 @@ def test_estimates_come_from_the_same_question_then_from_the_solver_then_from_th
 
 def test_status_counts_and_names_what_runs() -> None:
     tracker = Tracker([case(), case(solver="cpsat", time_limit=20.0)], 2, [])
-    tracker.reach(0)
-    tracker.skip()
-    tracker.reach(1)
+    tracker.skip(0)
     tracker.start(1, "hand heft")
     status = tracker.status(parallel=1)
     assert (status.done, status.total, [name for name, _ in status.running]) == (1, 4, ["hand heft"])
     assert 44.0 < status.remaining <= 45.0
     assert 22.0 < tracker.status(parallel=2).remaining <= 22.5
     tracker.finish(1, row(status="error"))
-    tracker.reach(3)
+    tracker.skip(2)
+    tracker.skip(3)
     after = tracker.status(parallel=1)
-    assert (after.done, after.failed, after.running, after.remaining) == (2, 1, (), 0.0)
-    assert "2 of 4 rows" in after.line()
+    assert (after.done, after.failed, after.running, after.remaining) == (4, 1, (), 0.0)
+    assert "4 of 4 rows" in after.line()
     assert "1 failed" in after.line()
 
 
