@@ -2,6 +2,7 @@
 
 from dnnplan.reports.runs.primal import best_values, primal_integral
 from dnnplan.reports.runs.row import Kind, Row
-from dnnplan.reports.runs.store import SCHEMA_VERSION, Store
+from dnnplan.reports.runs.schema import SCHEMA_VERSION
+from dnnplan.reports.runs.store import Store
 
 __all__ = ["SCHEMA_VERSION", "Kind", "Row", "Store", "best_values", "primal_integral"]
