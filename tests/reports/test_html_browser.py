@@ -123,6 +123,11 @@ def test_charts_hold_the_numbers_of_the_store(opened):
     assert found.data("pairs")[0]["y"] == pytest.approx([50, 20, 0])
 
 
+def test_intervals_are_drawn(opened):
+    found = opened("few")
+    assert found.page.locator(f"{found.chart('means')} .errorbar path").count() >= 1
+
+
 def test_gantt_holds_the_times_of_the_plan(opened):
     found = opened("plan")
     evaluation = spread_evaluation("h2h/casia-surf-0.25")

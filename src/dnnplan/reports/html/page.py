@@ -10,7 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from dnnplan.instances.errors import MissingDependencyError
 from dnnplan.reports.html.document import (
     Block,
     Cell,
@@ -24,6 +23,7 @@ from dnnplan.reports.html.document import (
     Words,
 )
 from dnnplan.reports.html.markup import Html, joined, json_block, tag
+from dnnplan.reports.html.plotly_bundle import plotly_source
 
 SCRIPTS = ("data.js", "theme.js", "tables.js", "figures.js", "main.js")
 STYLES = ("page.css",)
@@ -88,24 +88,6 @@ def policy(style: str, scripts: tuple[str, ...]) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def plotly_source() -> str:
-    """The JavaScript of Plotly, from its Python package.
-
-    Raises
-    ------
-    MissingDependencyError
-        It is not installed.
-    """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingDependencyError(
-            'HTML reports need plotly: pip install "dnnplan[report]"; Markdown and CSV (--to md, --to csv) do not'
-        ) from error
-    # No text of the bundle may end the element that it stands in.
-    return str(get_plotlyjs()).replace("</script", "<\\/script")
 
 
 def _style_of_maps(plotly: str) -> list[str]:

@@ -1,0 +1,60 @@
+"""The JavaScript of Plotly as a page carries it: that of its Python package, told to begin fewer kinds of charts."""
+
+from __future__ import annotations
+
+import re
+
+from dnnplan.instances.errors import MissingDependencyError
+
+# The last thing the bundle does is to begin every kind of chart but scatter, which is always there:
+# `.register([a(),b(),...])` with more than forty of them, bars first.
+_REGISTERED = re.compile(r"\.register\(\[((?:[\w$]+\(\),){20,}[\w$]+\(\))\]\)")
+
+
+def plotly_source() -> str:
+    """The source, ready to stand in a script element.
+
+    Raises
+    ------
+    MissingDependencyError
+        It is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingDependencyError(
+            'HTML reports need plotly: pip install "dnnplan[report]"; Markdown and CSV (--to md, --to csv) do not'
+        ) from error
+    # No text of the bundle may end the element that it stands in.
+    return with_bars_only(str(get_plotlyjs())).replace("</script", "<\\/script")
+
+
+def with_bars_only(source: str) -> str:
+    """The bundle without what begins the kinds of charts that reports do not have: maps, volumes and the like.
+
+    That is most of the time that it takes to start. A bundle in which the place, or bars, are not found where they
+    are expected stays as it is.
+    """
+    found = list(_REGISTERED.finditer(source))
+    if len(found) != 1:
+        return source
+    first = found[0].group(1).split("(", 1)[0]
+    if not _is_bars(source, first):
+        return source
+    return f"{source[: found[0].start(1)]}{first}(){source[found[0].end(1) :]}"
+
+
+def _is_bars(source: str, name: str) -> bool:
+    """Whether a module of the bundle, or the one that it passes on, is the trace type ``bar``."""
+    for _ in range(3):
+        start = source.find(f"var {name}=")
+        if start < 0:
+            return False
+        text = source[start : start + 2000].split("});var ", 1)[0]
+        if 'moduleType:"trace",name:"bar"' in text:
+            return True
+        passed = re.search(r"\.exports=([\w$]+)\(\)\}?$", text)
+        if passed is None:
+            return False
+        name = passed.group(1)
+    return False

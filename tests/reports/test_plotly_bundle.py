@@ -1,0 +1,40 @@
+"""The bundle of Plotly begins fewer kinds of charts, and stays as it is where it looks different."""
+
+from __future__ import annotations
+
+import pytest
+
+from dnnplan.reports.html.plotly_bundle import plotly_source, with_bars_only
+
+MODULES = [f"m{k}" for k in range(30)]
+REGISTER = f"R.register([{','.join(f'{name}()' for name in MODULES)}])"
+BARS = (
+    'var x0=W((a,b)=>{b.exports={plot:p(),moduleType:"trace",name:"bar",meta:{}}});'
+    'var m0=W((a,b)=>{"use strict";b.exports=x0()});var y=1;'
+)
+
+
+def test_only_bars_are_left():
+    assert with_bars_only(BARS + REGISTER) == BARS + "R.register([m0()])"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "nothing of it",
+        REGISTER,
+        BARS + REGISTER + REGISTER,
+        BARS.replace('name:"bar"', 'name:"box"') + REGISTER,
+        BARS.replace("x0()", "m0()") + REGISTER,
+        BARS + "R.register([m0(),m1()])",
+    ],
+)
+def test_what_looks_different_stays(source):
+    assert with_bars_only(source) == source
+
+
+def test_the_installed_bundle_is_the_one_that_is_known():
+    plotly = pytest.importorskip("plotly.offline")
+    text = plotly_source()
+    assert "</script" not in text
+    assert len(text) < len(plotly.get_plotlyjs())
