@@ -37,16 +37,24 @@ def main() -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.work.mkdir(parents=True, exist_ok=True)
     record = options.output.with_suffix(".jsonl")
-    names = [options.reader] if options.reader else [n for n, r in READERS.items() if all(map(find_spec, r.packages))]
+    names = (
+        [options.reader]
+        if options.reader
+        else [n for n, r in READERS.items() if all(map(find_spec, r.packages))]
+    )
     rows = _read(record)
     if options.recheck:
         _recheck(options.work)
     elif options.guided:
         for name in names:
-            if sum(row["inputs"] for row in rows if row["reader"] == name and row["engine"] == "atheris") < options.guided:
+            if (
+                sum(row["inputs"] for row in rows if row["reader"] == name and row["engine"] == "atheris")
+                < options.guided
+            ):
                 _add(record, rows, _guided(name, options.guided, options.work))
     elif options.inputs:
-        for name, first, last in _missing(names, options.inputs, rows, options.least):
+        batches = _missing(names, options.inputs, rows, options.least)
+        for name, first, last in batches[: options.batches]:
             _add(record, rows, _batch(name, first, last, options.work))
             options.output.write_text(page(rows, machine_line(describe_machine()), _standing(options.work)))
     options.output.write_text(page(rows, machine_line(describe_machine()), _standing(options.work)))
@@ -54,10 +62,13 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--reader", choices=list(READERS))
     parser.add_argument("--inputs", type=int, default=0, help="mutated inputs of all readers together")
     parser.add_argument("--least", type=int, default=LEAST, help="mutated inputs of each reader, at least")
+    parser.add_argument("--batches", type=int, help="stop after so many batches of 5,000")
     parser.add_argument("--guided", type=int, default=0, help="inputs of each reader under atheris")
     parser.add_argument("--recheck", action="store_true", help="feed the inputs of all findings again")
     parser.add_argument("--output", type=Path, required=True)
@@ -65,15 +76,20 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _missing(names: list[str], inputs: int, rows: list[dict[str, Any]], least: int) -> list[tuple[str, int, int]]:
+def _missing(
+    names: list[str], inputs: int, rows: list[dict[str, Any]], least: int
+) -> list[tuple[str, int, int]]:
     """Batches that were not run, those of all readers in turn."""
     parts = sum(READERS[name].share for name in names)
     batches = []
     for name in names:
         wanted = max(least, int(inputs * READERS[name].share / parts))
-        done = max((row["last"] for row in rows if row["reader"] == name and row["engine"] == "mutation"), default=0)
+        done = max(
+            (row["last"] for row in rows if row["reader"] == name and row["engine"] == "mutation"), default=0
+        )
         batches += [
-            (turn, name, first, min(first + BATCH, wanted)) for turn, first in enumerate(range(done, wanted, BATCH))
+            (turn, name, first, min(first + BATCH, wanted))
+            for turn, first in enumerate(range(done, wanted, BATCH))
         ]
     return [batch[1:] for batch in sorted(batches, key=lambda batch: batch[0])]
 
@@ -102,7 +118,9 @@ def _batch(name: str, first: int, last: int, work: Path) -> dict[str, Any]:
             begin = last
         else:
             at = int.from_bytes(progress.read_bytes(), "little")
-            row["findings"].append({"number": at, "what": f"the process ended with {code}: {said[-300:]}", "sha": ""})
+            row["findings"].append(
+                {"number": at, "what": f"the process ended with {code}: {said[-300:]}", "sha": ""}
+            )
             begin = at + 1
     seeds = feeding.read_seeds(work, name)
     for finding in row["findings"]:
@@ -119,7 +137,11 @@ def _guided(name: str, runs: int, work: Path) -> dict[str, Any]:
     words = [name, str(runs), str(work), str(corpus), str(result)]
     done = subprocess.run([sys.executable, "-m", "benchmarks.fuzzing.guided", *words], capture_output=True, text=True,
                           timeout=BATCH_SECONDS, check=False)  # fmt: skip
-    row = json.loads(result.read_text()) if result.is_file() else {"inputs": 0, "accepted": 0, "seconds": 0, "findings": []}
+    row = (
+        json.loads(result.read_text())
+        if result.is_file()
+        else {"inputs": 0, "accepted": 0, "seconds": 0, "findings": []}
+    )
     for finding in row["findings"]:
         _keep(work, name, finding["what"], bytes.fromhex(finding.pop("input")))
     if done.returncode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
+from dnnplan.solvers.back_ends import attempt
 from dnnplan.solvers.exact.cpsat import solve_exactly
 from dnnplan.solvers.lists.lp_guided import relax_and_guide
 from dnnplan.solvers.local.host_search import searches_host
@@ -47,7 +48,9 @@ class Auto:
             return
         size = problem.choices
         if size <= EXACT_FIRST:
-            solve_exactly(problem, search, time_limit=FIRST_SHARE * time_left(search))
+            attempt(
+                search, lambda: solve_exactly(problem, search, time_limit=FIRST_SHARE * time_left(search))
+            )
             if search.finished():
                 return
         improved = improve_for(
@@ -56,13 +59,13 @@ class Auto:
             min(0.1 * search.remaining, 0.005 * size),
             min(0.1 * search.remaining_work, 1e-3 * size),
         )
-        relax_and_guide(problem, search)
+        attempt(search, lambda: relax_and_guide(problem, search))
         if search.finished():
             return
         if size <= EXACT_AT_ALL:
             share = SMALL_SHARE if size <= EXACT_SMALL else ALONE_SHARE if size <= EXACT_ALONE else PART_SHARE
             share = share if improved else 1.0
-            solve_exactly(problem, search, time_limit=share * time_left(search))
+            attempt(search, lambda: solve_exactly(problem, search, time_limit=share * time_left(search)))
         take_turns(problem, search)
 
 

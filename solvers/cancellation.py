@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.instances import Instance, ObjectiveValue, Result
+from dnnplan.solvers.back_ends import back_end_failed
 from dnnplan.solvers.versions import versions
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def run_cancellable(search: R, work: Callable[[], None]) -> R:
             work()
         except KeyboardInterrupt:
             search.interrupted = True
+        except Exception as error:
+            back_end_failed(search, error)
         return True
 
     def told() -> None:

@@ -19,6 +19,7 @@ from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverErro
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
 from dnnplan.instances.validation import ensure_valid
+from dnnplan.solvers.back_ends import contradiction
 from dnnplan.solvers.cancellation import Callbacks, cancelled_result, run_cancellable, view_of
 from dnnplan.solvers.registry import PROBLEMS, Solver, get_solver
 from dnnplan.solvers.search import Progress, Search, Settings
@@ -244,6 +245,8 @@ def _result(problem: MappingProblem, searches: list[Search], name: str, settings
         raise SolverError(
             f"{name} claims the bound {bound!r} ({first.bound_name}), yet a checked plan costs {value!r}"
         )
+    if wrong := contradiction(first):
+        raise SolverError(wrong)
     stages_done = len(searches) == len(problem.stages) and all(s.proved for s in searches)
     status: Status
     if first.infeasible is not None:

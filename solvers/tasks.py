@@ -24,6 +24,7 @@ from dnnplan.costs.whole import MAPPING_LIMITS, WholeAnswer, whole_problem
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Sense, Status
+from dnnplan.solvers.back_ends import contradiction
 from dnnplan.solvers.cancellation import cancelled_result, run_cancellable, view_of
 from dnnplan.solvers.registry import Solver, get_solver
 from dnnplan.solvers.search import Settings, TaskSearch
@@ -229,6 +230,8 @@ def _result(view: TaskProblem, searches: list[TaskSearch[Any]], name: str, setti
         raise SolverError(
             f"{name} claims the bound {bound!r} ({first.bound_name}), yet a checked plan costs {value!r}"
         )
+    if wrong := contradiction(first):
+        raise SolverError(wrong)
     gap = None if value is None or bound is None else max(0.0, value - bound) / max(abs(value), 1e-12)
     done = len(searches) == len(view.stages) and all(s.proved for s in searches)
     status: Status

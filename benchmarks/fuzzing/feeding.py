@@ -141,7 +141,9 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, progress: Pat
             try:
                 accepted += feed(reader, data, place)
             except Finding as finding:
-                findings.append({"number": number, "what": str(finding), "sha": hashlib.sha256(data).hexdigest()[:12]})
+                findings.append(
+                    {"number": number, "what": str(finding), "sha": hashlib.sha256(data).hexdigest()[:12]}
+                )
             finally:
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             slowest = max(slowest, time.process_time() - start)
@@ -158,7 +160,11 @@ def main() -> None:
     name, seed, first, last, folder, progress = sys.argv[1:]
     # What readers print or log is of no interest here.
     out = os.fdopen(os.dup(1), "w")
-    print(json.dumps(run(name, int(seed), int(first), int(last), Path(folder), Path(progress))), file=out, flush=True)
+    print(
+        json.dumps(run(name, int(seed), int(first), int(last), Path(folder), Path(progress))),
+        file=out,
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

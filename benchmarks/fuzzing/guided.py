@@ -46,7 +46,13 @@ def main() -> None:
                     found[str(finding)] = {"what": str(finding), "input": data.hex()[:200_000]}
             if count % 500 == 0 or count >= int(runs):
                 seconds, grown = time.process_time() - began, feeding.peak() - base
-                row = {"inputs": count, "accepted": accepted, "seconds": seconds, "grown": grown, "findings": list(found.values())}
+                row = {
+                    "inputs": count,
+                    "accepted": accepted,
+                    "seconds": seconds,
+                    "grown": grown,
+                    "findings": list(found.values()),
+                }
                 Path(result).write_text(json.dumps(row))
 
         def mutate(data: bytes, most: int, seed: int) -> bytes:
@@ -57,7 +63,9 @@ def main() -> None:
 
         flags = [f"-runs={runs}", "-timeout=60", "-rss_limit_mb=4096", "-max_len=65536", "-print_final_stats=1",
                  f"-artifact_prefix={corpus}/../"]  # fmt: skip
-        atheris.Setup([sys.argv[0], *flags, corpus, str(Path(seeds_folder) / name)], one, custom_mutator=mutate)
+        atheris.Setup(
+            [sys.argv[0], *flags, corpus, str(Path(seeds_folder) / name)], one, custom_mutator=mutate
+        )
         atheris.Fuzz()
 
 

@@ -126,7 +126,9 @@ def change_tree(numbers: random.Random, tree: Any, seeds: Sequence[bytes]) -> An
         case 4 if isinstance(parent, list):
             numbers.shuffle(parent)
         case 5 if isinstance(parent[key], int | float) and not isinstance(parent[key], bool):
-            parent[key] = parent[key] * numbers.choice((-1, 0, 0.5, 2, 10, 1e-9)) if abs(parent[key]) < 1e300 else 0
+            parent[key] = (
+                parent[key] * numbers.choice((-1, 0, 0.5, 2, 10, 1e-9)) if abs(parent[key]) < 1e300 else 0
+            )
         case _:
             parent[key] = _value(numbers, parent[key], seeds)
     return tree
@@ -158,7 +160,11 @@ def _value(numbers: random.Random, old: Any, seeds: Sequence[bytes]) -> Any:
         case 7:
             return [old] * numbers.choice((2, 200))
         case _:
-            return str(old) if not isinstance(old, str) else numbers.choice((old + "x", old[:-1], old.upper(), old + "/0"))
+            return (
+                str(old)
+                if not isinstance(old, str)
+                else numbers.choice((old + "x", old[:-1], old.upper(), old + "/0"))
+            )
 
 
 def mutate_proto(numbers: random.Random, data: bytes, seeds: Sequence[bytes]) -> bytes:

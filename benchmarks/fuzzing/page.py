@@ -28,7 +28,10 @@ def page(rows: Sequence[Mapping[str, Any]], machine: str, standing: Sequence[str
         for what in {_kind(finding["what"]) for finding in row["findings"]}:
             kinds[row["reader"], what] += 1
     lines = [HEAD, f"**{total:,} inputs** for {len(names)} readers on {machine}", ""]
-    lines += [f"Kinds of findings while the readers were mended: {len(kinds)}. Still there after it: **{len(standing)}**.", ""]
+    lines += [
+        f"Kinds of findings while the readers were mended: {len(kinds)}. Still there after it: **{len(standing)}**.",
+        "",
+    ]
     lines += ["| reader | mutated | under atheris | accepted | CPU s | slowest input, s | memory grew by, MiB | edges: seeds, reached |",
               "|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     for name in sorted(names):
@@ -43,7 +46,10 @@ def page(rows: Sequence[Mapping[str, Any]], machine: str, standing: Sequence[str
 
 
 def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    inputs = {engine: sum(row["inputs"] for row in rows if row["engine"] == engine) for engine in ("mutation", "atheris")}
+    inputs = {
+        engine: sum(row["inputs"] for row in rows if row["engine"] == engine)
+        for engine in ("mutation", "atheris")
+    }
     accepted = sum(row["accepted"] for row in rows) / max(1, sum(inputs.values()))
     seconds = sum(row["seconds"] for row in rows)
     slowest = max((row.get("slowest", 0.0) for row in rows), default=0.0)

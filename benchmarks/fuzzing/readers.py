@@ -70,7 +70,9 @@ def _platform(data: bytes, folder: Path) -> None:
 
 def _plan(data: bytes, folder: Path) -> None:
     plan = files.loads_plan(data, syntax="json")
-    assert files.loads_plan(files.dumps(plan), syntax="json") == plan, "a plan that changes when it is written"
+    assert files.loads_plan(files.dumps(plan), syntax="json") == plan, (
+        "a plan that changes when it is written"
+    )
 
 
 @cache

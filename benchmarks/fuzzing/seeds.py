@@ -34,8 +34,11 @@ def instances() -> list[Instance]:
     ]
 
 
-def _serving() -> Instance:
-    exits = {"layers": [{"name": "a", "exit": "e"}, {"name": "b"}], "tensors": [{"name": "x", "bytes": 4, "source": "a", "targets": ["b"]}]}
+def _serving(streams_at_most: int = 2) -> Instance:
+    exits = {
+        "layers": [{"name": "a", "exit": "e"}, {"name": "b"}],
+        "tensors": [{"name": "x", "bytes": 4, "source": "a", "targets": ["b"]}],
+    }
     streams = [{"name": "s", "task": "t", "slo": 0.2, "arrivals": {"kind": "trace", "times": [0, 0.1, 0.3]}},
                {"name": "r", "task": "t", "arrivals": {"kind": "poisson", "rate": 3.0}}]  # fmt: skip
     tree = {
@@ -43,8 +46,8 @@ def _serving() -> Instance:
         "platform": {"devices": [{"name": "cpu"}]},
         "models": [{"name": "net", **exits}],
         "tasks": [{"name": "t", "model": "net"}],
-        "workload": {"streams": streams},
-        "costs": {"latency": {"net": {"a": {"cpu": 0.01}, "b": {"cpu": 0.02}}}},
+        "workload": {"streams": streams[:streams_at_most]},
+        "costs": {"batch_latency": {"net/e": {"1": 0.01, "2": 0.015}, "net/final": {"1": 0.02, "2": 0.03}}},
     }
     return loads_instance(json.dumps(tree), syntax="json")
 
@@ -67,7 +70,10 @@ def platforms() -> list[bytes]:
 
 def hand_plans() -> list[bytes]:
     """Plans of `tiny/hand`."""
-    found = [dnnplan.solve(dnnplan.load("tiny/hand"), name, time_limit=5).plan for name in ("heft", "peft", "single_device")]
+    found = [
+        dnnplan.solve(dnnplan.load("tiny/hand"), name, time_limit=5).plan
+        for name in ("heft", "peft", "single_device")
+    ]
     return [dumps(plan).encode() for plan in found if plan is not None]
 
 
@@ -85,7 +91,10 @@ def plans() -> list[bytes]:
 
 def results() -> list[bytes]:
     """A result of a search."""
-    return [dnnplan.solve(dnnplan.load("tiny/hand"), name, time_limit=5).to_json().encode() for name in ("heft", "auto")]
+    return [
+        dnnplan.solve(dnnplan.load("tiny/hand"), name, time_limit=5).to_json().encode()
+        for name in ("heft", "auto")
+    ]
 
 
 def events() -> list[bytes]:
@@ -101,7 +110,11 @@ def events() -> list[bytes]:
         {"kind": "link_lost", "link": link},
         {"kind": "model_removed", "task": hand.models[0].name},
         {"kind": "batch_changed", "task": hand.models[0].name, "batch": 2},
-        {"kind": "model_added", "model": {**model, "name": "more"}, "task": {"name": "more", "model": "more"}},
+        {
+            "kind": "model_added",
+            "model": {**model, "name": "more"},
+            "task": {"name": "more", "model": "more"},
+        },
     ]
     texts = [json.dumps(one) for one in listed]
     texts.append(json.dumps({"format_version": "1.0", "events": listed[:3]}))
@@ -116,7 +129,14 @@ def pipe() -> list[bytes]:
         {"id": "a", "method": "cancel"},
         {"id": 2, "method": "check", "instance": "tiny/hand", "plan": plan},
         {"id": 3, "method": "evaluate", "instance": hand, "plan": plan},
-        {"id": 4, "method": "solve", "instance": hand, "warm_start": plan, "time_limit": 1, "limits": {"energy": 3}},
+        {
+            "id": 4,
+            "method": "solve",
+            "instance": hand,
+            "warm_start": plan,
+            "time_limit": 1,
+            "limits": {"energy": 3},
+        },
     ]
     return [json.dumps(line).encode() + b"\n" for line in lines]
 
@@ -176,9 +196,14 @@ def onnx() -> list[bytes]:
         {"x": ["batch", 3, 8, 8]}, {"y": ["batch", 4]}, {"w": (4, 3, 3, 3)},
     )  # fmt: skip
     branch = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["b"])], "then", [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 4])]
+        [helper.make_node("Relu", ["x"], ["b"])],
+        "then",
+        [],
+        [helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 4])],
     )
-    condition = helper.make_node("Constant", [], ["k"], value=helper.make_tensor("k", TensorProto.BOOL, [], [True]))
+    condition = helper.make_node(
+        "Constant", [], ["k"], value=helper.make_tensor("k", TensorProto.BOOL, [], [True])
+    )
     choice = helper.make_node("If", ["k"], ["i"], then_branch=branch, else_branch=branch)
     models = [weighted(node("MatMul", "x w", "y")), conv, weighted(condition, choice, node("MatMul", "i w", "y")),
               weighted(node("Gemm", "x w", "g", transB=1), node("Softmax", "g", "y", axis=-1))]  # fmt: skip
@@ -263,7 +288,9 @@ def cost_table() -> list[bytes]:
     writer = csv.writer(out)
     writer.writerow(("model", "layer", "device", "latency", "energy"))
     for layer in hand.models[0].layers:
-        writer.writerows((hand.models[0].name, layer.name, d.name, 1e-3, 2.0) for d in problem.instance.platform.devices)
+        writer.writerows(
+            (hand.models[0].name, layer.name, d.name, 1e-3, 2.0) for d in problem.instance.platform.devices
+        )
     return [out.getvalue().encode()]
 
 
@@ -285,7 +312,10 @@ def profile_folder(folder: Path) -> None:
 
 def front() -> list[bytes]:
     """A trade-off as `solve --pareto --json` prints it."""
-    rows = [{"values": {"latency": 1.0, "energy": 3.0}, "plan": {}}, {"values": {"latency": 2.0, "energy": 2.0}}]
+    rows = [
+        {"values": {"latency": 1.0, "energy": 3.0}, "plan": {}},
+        {"values": {"latency": 2.0, "energy": 2.0}},
+    ]
     return [json.dumps({"objectives": ["latency", "energy"], "front": rows}).encode()]
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from dnnplan.instances.errors import DnnplanError, SolverError
 from dnnplan.solvers.search import Search, TaskSearch
 
 EPSILON = sys.float_info.epsilon
@@ -107,5 +108,14 @@ def run_beside(
             stop()
             ended.wait(0.05)
     if failure:
-        raise failure[0]
+        raise _typed(failure[0]) from failure[0]
     return outcome[0]
+
+
+def _typed(error: BaseException) -> BaseException:
+    """What native code, or what reads its answer, has raised."""
+    if isinstance(error, DnnplanError) or not isinstance(error, Exception):
+        return error
+    return SolverError(
+        f"a native back end failed, or its answer is none: {type(error).__name__}: {str(error)[:300]}"
+    )

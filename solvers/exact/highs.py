@@ -144,10 +144,13 @@ def _search(
     highs.cbMipInterrupt.subscribe(lambda event: found.put(float(event.data_out.mip_dual_bound)))
     # An interrupted Thread.join takes the thread for ended (Python 3.11): an event says when it is.
     ended = threading.Event()
+    failure: list[Exception] = []
 
     def solve() -> None:
         try:
             highs.solve()
+        except Exception as error:
+            failure.append(error)
         finally:
             ended.set()
 
@@ -171,6 +174,10 @@ def _search(
     finally:
         highs.cancelSolve()
         ended.wait(PATIENCE)
+    if failure:
+        raise SolverError(f"HiGHS failed: {type(failure[0]).__name__}: {str(failure[0])[:300]}") from failure[
+            0
+        ]
 
 
 def _outcome(highs: Any, matrix: Matrix, on_solution: Callable[[dict[str, float]], None]) -> Outcome:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dnnplan.costs import MappingProblem
 from dnnplan.formulations.mapping.bounds import objective_bound
-from dnnplan.instances import UnsupportedError
+from dnnplan.instances import SolverError, UnsupportedError
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import Search, TaskSearch
 from dnnplan.solvers.start import propose_simple_plans
@@ -159,7 +159,10 @@ def with_pulp(name: str, model: Programme, search: Search | TaskSearch[Any]) -> 
         raise UnsupportedError(f"MILP back end '{name}' is not available here; expected one of {known}")
     limit = search.remaining
     options = {"timeLimit": limit} if math.isfinite(limit) else {}
-    model.pulp.solve(pulp.getSolver(name, msg=False, **options))
+    try:
+        model.pulp.solve(pulp.getSolver(name, msg=False, **options))
+    except (pulp.PulpSolverError, OSError) as error:  # not there, or ended by somebody else
+        raise SolverError(f"the MILP back end {name} failed: {str(error)[:300]}") from error
     if model.pulp.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         plan = model.plan({variable.name: variable.varValue or 0.0 for variable in model.pulp.variables()})
         if plan is not None:
