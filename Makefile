@@ -12,6 +12,7 @@
 #   make bench-serving, make report-serving                      the suite of serving
 #   make bench-joint, make report-joint                          the suite of whole plans
 #   make bench-all                                               every suite, then every page of results; many hours
+#   make docs                                                    the site of docs/ into site/, warnings are errors
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
@@ -27,7 +28,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all clean
+	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all docs clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -114,8 +115,12 @@ bench-joint: $(VENV)/.demo
 report-joint: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report benchmarks/results/joint.sqlite --output benchmarks/results/joint.md
 
+docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench-all: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.everything
 
 clean:
-	rm -rf $(VENV) build dist demo-output dnnplan.egg-info
+	rm -rf $(VENV) build dist site demo-output dnnplan.egg-info

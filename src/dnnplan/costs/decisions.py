@@ -229,6 +229,8 @@ def decisions_of(
 ) -> Decisions:
     """Decisions in which every layer is a call of its own.
 
+    Pins of weights and pairs of tensors that nothing on the device uses are dropped.
+
     Parameters
     ----------
     place
@@ -240,8 +242,6 @@ def decisions_of(
         `dnnplan.costs.pinning.pin_greedily` chooses.
     kept
         (tensor, device) pairs; None: all that save a transfer, except under live memory, where nothing is kept.
-
-    Pins of weights and pairs of tensors that nothing on the device uses are dropped.
     """
     from dnnplan.costs.pinning import pin_greedily
 

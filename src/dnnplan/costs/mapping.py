@@ -53,8 +53,8 @@ class MappingProblem:
         (n,) index into `weights`, bytes of it, and scratch bytes.
     load
         (n, m) seconds to load a layer's weights from the host; 0 without host.
-    task_of, release
-        (n,) index into `tasks` x jobs, and seconds.
+    job_of, release
+        (n,) index into `jobs`, and seconds.
     source, size, output, tensor_release
         (K,) producing layer or -1, bytes, whether it is an output, release of its job.
     reader, read_size, reader_start
