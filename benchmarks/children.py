@@ -18,7 +18,8 @@ from typing import BinaryIO, Protocol
 from benchmarks.zygote import MESSAGE, kill_group
 
 ROOT = Path(__file__).resolve().parent.parent
-CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
+CAN_FORK = sys.platform == "linux"
+"""Elsewhere libraries of the system may not survive a fork, and each solve is a fresh interpreter."""
 _LOST: int | None = None
 
 
