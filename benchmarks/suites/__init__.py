@@ -44,6 +44,7 @@ SUITES: dict[str, str] = {
     "embedding": "benchmarks.suites.embedding",
     "small": "benchmarks.suites.small",
     "generated": "benchmarks.suites.generated",
+    "adversarial": "benchmarks.suites.adversarial",
     "limits": "benchmarks.suites.limits",
     "speed": "benchmarks.suites.speed",
 }
