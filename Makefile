@@ -13,12 +13,15 @@
 #   make bench-joint, make report-joint                          the suite of whole plans
 #   make bench-all                                               every suite, then every page of results; many hours
 #   make docs                                                    the site of docs/ into site/, warnings are errors
+#   make fuzz [INPUTS=1000000]                                   feed every reader; goes on where it was stopped
+#   make audit | sbom | lock                                     licences and known faults; sbom.json; requirements-dev.lock
 #   make venv | lint | types | clean
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SUITE  ?= selection
 LIMIT  ?=
+INPUTS ?= 1000000
 STORE  ?= benchmarks/results/$(SUITE).sqlite
 
 MAPPING := real-networks energy memory device-placement h2h saga auckland hetero-dag fjsp hax-conn rates scale
@@ -28,7 +31,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all docs clean
+	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all docs fuzz audit sbom lock clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -121,6 +124,20 @@ docs: $(VENV)/.dev
 
 bench-all: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.everything
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.fuzz --inputs $(INPUTS) --output benchmarks/results/fuzzing.md
+
+audit: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --no-deps -r requirements-dev.lock
+
+sbom: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.audit --sbom sbom.json
+
+lock: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.audit --lock requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) build dist site demo-output dnnplan.egg-info

@@ -1,7 +1,7 @@
 """Search for instances on which one solver of mapping is worst against another, and keep them as a suite.
 
-    python -m benchmarks.adversary --solver heft --against peft --steps 2000
-    python -m benchmarks.adversary --all              every pair of the list; writes benchmarks/adversarial/*.json
+python -m benchmarks.adversary --solver heft --against peft --steps 2000
+python -m benchmarks.adversary --all              every pair of the list; writes benchmarks/adversarial/*.json
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ STARTS = 3
 
 def main() -> int:
     """Search, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--solver", default="heft")
     parser.add_argument("--against", default="peft")
     parser.add_argument("--all", action="store_true")
@@ -42,9 +44,18 @@ def main() -> int:
         # A proof takes some hundred times as long as a rule.
         steps = options.steps if against != "cpsat" else max(1, options.steps // 20)
         found = max(
-            (find_adversarial(solver, against, tasks=options.tasks, devices=options.devices, steps=steps, seed=seed)
-             for seed in range(STARTS)), key=lambda one: one.ratio)  # fmt: skip
-        print(f"{solver} against {against}: {found.ratio:.3f} times as long (at first {found.first:.3f})", flush=True)
+            (
+                find_adversarial(
+                    solver, against, tasks=options.tasks, devices=options.devices, steps=steps, seed=seed
+                )
+                for seed in range(STARTS)
+            ),
+            key=lambda one: one.ratio,
+        )
+        print(
+            f"{solver} against {against}: {found.ratio:.3f} times as long (at first {found.first:.3f})",
+            flush=True,
+        )
         options.folder.mkdir(parents=True, exist_ok=True)
         (options.folder / f"{found.instance.name}.json").write_text(dumps(kept(found)))
     return 0
@@ -52,8 +63,13 @@ def main() -> int:
 
 def kept(found: Adversarial) -> Instance:
     """The instance with how it was found."""
-    about = {"solver": found.solver, "against": found.against, "ratio": round(found.ratio, 6), "seed": found.seed,
-             "steps": found.steps}  # fmt: skip
+    about = {
+        "solver": found.solver,
+        "against": found.against,
+        "ratio": round(found.ratio, 6),
+        "seed": found.seed,
+        "steps": found.steps,
+    }
     return replace(found.instance, extensions={"adversarial": about})
 
 

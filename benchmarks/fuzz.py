@@ -104,17 +104,26 @@ def _batch(name: str, first: int, last: int, work: Path) -> dict[str, Any]:
         progress.write_bytes((begin).to_bytes(8, "little"))
         words = [name, "0", str(begin), str(last), str(work), str(progress)]
         try:
-            done = subprocess.run([sys.executable, "-m", "benchmarks.fuzzing.feeding", *words], capture_output=True,
-                                  text=True, timeout=BATCH_SECONDS, check=False)  # fmt: skip
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.fuzzing.feeding", *words],
+                capture_output=True,
+                text=True,
+                timeout=BATCH_SECONDS,
+                check=False,
+            )
             code, out, said = done.returncode, done.stdout, done.stderr
         except subprocess.TimeoutExpired:
             code, out, said = -9, "", "no end"
         lines = [line for line in out.splitlines() if line.startswith('{"accepted"')]
         if code == 0 and lines:
             found = json.loads(lines[-1])
-            row = {"accepted": row["accepted"] + found["accepted"], "findings": row["findings"] + found["findings"],
-                   "seconds": row["seconds"] + found["seconds"], "slowest": max(row["slowest"], found["slowest"]),
-                   "grown": max(row["grown"], found["grown"])}  # fmt: skip
+            row = {
+                "accepted": row["accepted"] + found["accepted"],
+                "findings": row["findings"] + found["findings"],
+                "seconds": row["seconds"] + found["seconds"],
+                "slowest": max(row["slowest"], found["slowest"]),
+                "grown": max(row["grown"], found["grown"]),
+            }
             begin = last
         else:
             at = int.from_bytes(progress.read_bytes(), "little")
@@ -135,8 +144,13 @@ def _guided(name: str, runs: int, work: Path) -> dict[str, Any]:
     result = work / f"{name}.guided.json"
     result.unlink(missing_ok=True)
     words = [name, str(runs), str(work), str(corpus), str(result)]
-    done = subprocess.run([sys.executable, "-m", "benchmarks.fuzzing.guided", *words], capture_output=True, text=True,
-                          timeout=BATCH_SECONDS, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fuzzing.guided", *words],
+        capture_output=True,
+        text=True,
+        timeout=BATCH_SECONDS,
+        check=False,
+    )
     row = (
         json.loads(result.read_text())
         if result.is_file()

@@ -1,9 +1,9 @@
 """Instances on which one solver is much worse than another, found by annealing over instances.
 
 The idea, comparing schedulers by their worst instances instead of by averages over a data set, is that of PISA:
-J. Coleman and B. Krishnamachari, "Comparing Task Graph Scheduling Algorithms: An Adversarial Approach" (2024). Moves are
-those of the paper, weights of tasks, transfers, devices and links and edges that come and go, with the logarithm of the
-ratio as energy.
+J. Coleman, B. Krishnamachari, "Comparing Task Graph Scheduling Algorithms: An Adversarial Approach" (2024). Moves are
+those of the paper, weights of tasks, transfers, devices and links and edges that come and go, with the logarithm of
+the ratio as energy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_TASKS, MOST_DEVICES, MOST_STEPS = 64, 16, 1_000_000
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 1.0
 """Range of works, speeds, sizes and bandwidths."""
 HOT, COLD = 0.2, 0.005
-"""Temperatures at the beginning and the end: a loss of so much in the logarithm of the ratio is taken in one of e times."""
+"""Temperatures at first and at last: a loss of so much in the logarithm of the ratio is taken in one of e times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,8 @@ class Weights:
             for (a, b), value in sorted(self.bandwidth.items())
         )
         times = {
-            f"l{i}": {f"d{k}": work / speed for k, speed in enumerate(self.speed)} for i, work in enumerate(self.work)
+            f"l{i}": {f"d{k}": work / speed for k, speed in enumerate(self.speed)}
+            for i, work in enumerate(self.work)
         }
         layers = tuple(Layer(name=f"l{i}") for i in range(len(self.work)))
         return Instance(

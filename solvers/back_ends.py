@@ -24,7 +24,8 @@ def typed(error: BaseException) -> DnnplanError | None:
         if package not in PACKAGES:
             return None
         return MissingDependencyError(
-            f"the back end {package} cannot be loaded: {error}; install it anew (pip install --force-reinstall {package}), "
+            f"the back end {package} cannot be loaded: {error}; install it anew (pip install --force-reinstall "
+            f"{package}), "
             "or take a solver that does not need it (`dnnplan solvers`)"
         )
     if type(error).__module__.partition(".")[0] in PACKAGES:

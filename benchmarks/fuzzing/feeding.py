@@ -151,8 +151,13 @@ def run(name: str, seed: int, first: int, last: int, folder: Path, progress: Pat
         grown = peak() - base
     if grown > GROWTH:
         findings.append({"number": first, "what": f"memory grew by {grown} bytes in this run", "sha": ""})
-    return {"accepted": accepted, "findings": findings, "seconds": time.process_time() - began, "slowest": slowest,
-            "grown": grown}  # fmt: skip
+    return {
+        "accepted": accepted,
+        "findings": findings,
+        "seconds": time.process_time() - began,
+        "slowest": slowest,
+        "grown": grown,
+    }
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with atheris.instrument_imports(include=["dnnplan"]):
-        import dnnplan.instances.formats
         from benchmarks.fuzzing import feeding
         from benchmarks.fuzzing.readers import READERS
 
@@ -61,8 +60,14 @@ def main() -> None:
                 return bytes(atheris.Mutate(data, most))
             return reader.mutate(numbers, data or seeds[0], seeds)[:most]
 
-        flags = [f"-runs={runs}", "-timeout=60", "-rss_limit_mb=4096", "-max_len=65536", "-print_final_stats=1",
-                 f"-artifact_prefix={corpus}/../"]  # fmt: skip
+        flags = [
+            f"-runs={runs}",
+            "-timeout=60",
+            "-rss_limit_mb=4096",
+            "-max_len=65536",
+            "-print_final_stats=1",
+            f"-artifact_prefix={corpus}/../",
+        ]
         atheris.Setup(
             [sys.argv[0], *flags, corpus, str(Path(seeds_folder) / name)], one, custom_mutator=mutate
         )

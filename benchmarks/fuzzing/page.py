@@ -9,11 +9,11 @@ from typing import Any
 
 HEAD = """# Fuzzing of the readers
 
-Everything that reads files or text of others is fed with damaged inputs: by seeded mutations of valid ones (bytes, trees,
-lines, fields of protocol buffers, members of archives), and under [atheris](https://github.com/google/atheris), which keeps
-inputs that reach new code. An input must be accepted, or refused with a `DnnplanError` whose message is at most 100,000
-characters long. Each batch of 5,000 runs in a process with 6 GiB of address space; an input may take 5 s of processor time,
-and resident memory may grow by 768 MiB in a batch. Anything else is a finding.
+Everything that reads files or text of others is fed with damaged inputs: by seeded mutations of valid ones (bytes,
+trees, lines, fields of protocol buffers, members of archives), and under [atheris](https://github.com/google/atheris),
+which keeps inputs that reach new code. An input must be accepted, or refused with a `DnnplanError` whose message is at
+most 100,000 characters long. Each batch of 5,000 runs in a process with 6 GiB of address space; an input may take 5 s
+of processor time, and resident memory may grow by 768 MiB in a batch. Anything else is a finding.
 
 Made with `python -m benchmarks.fuzz`; see `SECURITY.md` for what follows from it.
 """
@@ -32,8 +32,11 @@ def page(rows: Sequence[Mapping[str, Any]], machine: str, standing: Sequence[str
         f"Kinds of findings while the readers were mended: {len(kinds)}. Still there after it: **{len(standing)}**.",
         "",
     ]
-    lines += ["| reader | mutated | under atheris | accepted | CPU s | slowest input, s | memory grew by, MiB | edges: seeds, reached |",
-              "|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    lines += [
+        "| reader | mutated | under atheris | accepted | CPU s | slowest input, s | memory grew by, MiB "
+        "| edges: seeds, reached |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
     for name in sorted(names):
         own = [row for row in rows if row["reader"] == name]
         lines.append(_line(name, own))
@@ -55,8 +58,10 @@ def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     slowest = max((row.get("slowest", 0.0) for row in rows), default=0.0)
     grown = max((row.get("grown", 0) for row in rows), default=0) / 2**20
     edges = next((f"{row['edges_of_seeds']}, {row['edges']}" for row in rows if "edges" in row), "")
-    return (f"| {name} | {inputs['mutation']:,} | {inputs['atheris']:,} | {accepted:.0%} | {seconds:.0f} | {slowest:.2f} "
-            f"| {grown:.0f} | {edges} |")  # fmt: skip
+    return (
+        f"| {name} | {inputs['mutation']:,} | {inputs['atheris']:,} | {accepted:.0%} | {seconds:.0f} | {slowest:.2f} "
+        f"| {grown:.0f} | {edges} |"
+    )
 
 
 def _kind(what: str) -> str:

@@ -136,7 +136,7 @@ def _pipe(data: bytes, folder: Path) -> None:
     said = out.getvalue()
     assert b"InternalError" not in said, said[-2000:].decode("utf-8", "replace")
     for line in said.splitlines():
-        assert line.startswith(b"{") and line.endswith(b"}")
+        assert line.startswith(b"{"), line
 
 
 def _conditions(data: bytes, folder: Path) -> None:
@@ -326,8 +326,11 @@ def _options(data: bytes, folder: Path) -> None:
     from dnnplan.instances.objective import parse_objective
 
     text = data.decode("utf-8", "replace")
-    for parse in (parse_objective, *(_listed(f) for f in (options.parse_dims, options.parse_limits, options.parse_options,
-                                                          parse_cores)), options.parse_solvers):  # fmt: skip
+    for parse in (
+        parse_objective,
+        *(_listed(f) for f in (options.parse_dims, options.parse_limits, options.parse_options, parse_cores)),
+        options.parse_solvers,
+    ):
         try:
             parse(text)
         except DnnplanError:
@@ -344,9 +347,20 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
-_FILES = {"saga": "x.json", "auckland": "x.json", "hetero-dag": "x.dag", "fjsp": "x.txt", "dnn-partitioning": "x.json",
-          "hax-conn": "x.csv", "tsplib": "tiny.sop", "ssp": "tiny.txt", "antler": "tiny.json", "affinity": "tiny.json",
-          "tag": "tiny.json", "standley": "tiny.txt"}  # fmt: skip
+_FILES = {
+    "saga": "x.json",
+    "auckland": "x.json",
+    "hetero-dag": "x.dag",
+    "fjsp": "x.txt",
+    "dnn-partitioning": "x.json",
+    "hax-conn": "x.csv",
+    "tsplib": "tiny.sop",
+    "ssp": "tiny.txt",
+    "antler": "tiny.json",
+    "affinity": "tiny.json",
+    "tag": "tiny.json",
+    "standley": "tiny.txt",
+}
 
 READERS: dict[str, Reader] = {
     "instance-json": Reader(feed=_instance_json, seeds=sd.instance_json, mutate=mt.JSON, share=6),
@@ -359,41 +373,85 @@ READERS: dict[str, Reader] = {
     "events": Reader(feed=_events, seeds=sd.events, mutate=mt.JSON, share=6),
     "pipe": Reader(feed=_pipe, seeds=sd.pipe, mutate=mt.JSON, share=2),
     "conditions": Reader(feed=_conditions, seeds=sd.conditions, mutate=mt.JSON, share=6),
-    "manifest": Reader(feed=_manifest, mutate=mt.JSON, share=3,
-                       seeds=sd.in_folder(sd.manifest_folder, "manifest.json"), packages=("onnx",)),
-    "manifest-folder": Reader(feed=_manifest_folder, mutate=mt.JSON,
-                              seeds=sd.in_folder(sd.manifest_folder, "manifest.json"),
-                              prepare=sd.manifest_folder, packages=("onnx",)),
+    "manifest": Reader(
+        feed=_manifest,
+        mutate=mt.JSON,
+        share=3,
+        seeds=sd.in_folder(sd.manifest_folder, "manifest.json"),
+        packages=("onnx",),
+    ),
+    "manifest-folder": Reader(
+        feed=_manifest_folder,
+        mutate=mt.JSON,
+        seeds=sd.in_folder(sd.manifest_folder, "manifest.json"),
+        prepare=sd.manifest_folder,
+        packages=("onnx",),
+    ),
     **{
-        name: Reader(feed=_format(name, file), seeds=sd.foreign(name),
-                     mutate=mt.JSON if file.endswith("json") else mt.TEXT, share=3)
+        name: Reader(
+            feed=_format(name, file),
+            seeds=sd.foreign(name),
+            mutate=mt.JSON if file.endswith("json") else mt.TEXT,
+            share=3,
+        )
         for name, file in _FILES.items()
     },
-    "detected": Reader(feed=_detected, seeds=lambda: [s for n in _FILES for s in sd.foreign(n)()], mutate=mt.TEXT),
+    "detected": Reader(
+        feed=_detected, seeds=lambda: [s for n in _FILES for s in sd.foreign(n)()], mutate=mt.TEXT
+    ),
     "onnx": Reader(feed=_onnx, seeds=sd.onnx, mutate=mt.mutate_proto, packages=("onnx",)),
     "onnx-sites": Reader(feed=_onnx_sites, seeds=sd.onnx, mutate=mt.mutate_proto, packages=("onnx",)),
     "onnx-weights": Reader(feed=_onnx_weights, seeds=sd.onnx, mutate=mt.mutate_proto, packages=("onnx",)),
-    "predictor": Reader(feed=_predictor, seeds=sd.in_folder(sd.predictor_folder, "predictor.json"), mutate=mt.JSON,
-                        prepare=lambda folder: sd.predictor_folder(folder / "predictor")),
-    "operators": Reader(feed=_operators, seeds=sd.in_folder(sd.predictor_folder, "*.npz"), mutate=mt.mutate_arrays),
-    "modules": Reader(feed=_modules, seeds=sd.in_folder(sd.modules_folder, "modules.json"), mutate=mt.JSON, share=3,
-                      prepare=lambda folder: sd.modules_folder(folder / "modules")),
-    "medn": Reader(feed=_medn, seeds=sd.in_folder(sd.medn_file, "*.npz"), mutate=mt.mutate_arrays, packages=("torch",)),
+    "predictor": Reader(
+        feed=_predictor,
+        seeds=sd.in_folder(sd.predictor_folder, "predictor.json"),
+        mutate=mt.JSON,
+        prepare=lambda folder: sd.predictor_folder(folder / "predictor"),
+    ),
+    "operators": Reader(
+        feed=_operators, seeds=sd.in_folder(sd.predictor_folder, "*.npz"), mutate=mt.mutate_arrays
+    ),
+    "modules": Reader(
+        feed=_modules,
+        seeds=sd.in_folder(sd.modules_folder, "modules.json"),
+        mutate=mt.JSON,
+        share=3,
+        prepare=lambda folder: sd.modules_folder(folder / "modules"),
+    ),
+    "medn": Reader(
+        feed=_medn, seeds=sd.in_folder(sd.medn_file, "*.npz"), mutate=mt.mutate_arrays, packages=("torch",)
+    ),
     "whole-model": Reader(feed=_whole, seeds=sd.whole, mutate=mt.JSON, share=6),
     "costs": Reader(feed=_costs, seeds=sd.costs, mutate=mt.JSON, share=6),
     "store": Reader(feed=_store, seeds=sd.store, mutate=mt.mutate_bytes),
-    "arrival-trace": Reader(feed=_trace, seeds=sd.texts("0\n0.5\n0.75\n", "name,time\na,0\nb,1.5\n"), mutate=mt.TEXT, share=6),
-    "arrivals": Reader(feed=_arrivals, mutate=mt.mutate_bytes, share=6,
-                       seeds=sd.texts("poisson:0.7", "gamma:0.7,4", "mmpp:0.7,8,50", "periodic:0.5,0.1")),
+    "arrival-trace": Reader(
+        feed=_trace, seeds=sd.texts("0\n0.5\n0.75\n", "name,time\na,0\nb,1.5\n"), mutate=mt.TEXT, share=6
+    ),
+    "arrivals": Reader(
+        feed=_arrivals,
+        mutate=mt.mutate_bytes,
+        share=6,
+        seeds=sd.texts("poisson:0.7", "gamma:0.7,4", "mmpp:0.7,8,50", "periodic:0.5,0.1"),
+    ),
     "samples": Reader(feed=_samples, seeds=sd.arrays, mutate=mt.mutate_arrays),
     "inputs": Reader(feed=_inputs, seeds=sd.arrays, mutate=mt.mutate_arrays),
     "operator-tables": Reader(feed=_tables, seeds=sd.tables, mutate=mt.TEXT, share=3),
     "cost-table": Reader(feed=_cost_table, seeds=sd.cost_table, mutate=mt.TEXT, share=3),
     "kernel-trace": Reader(feed=_kernel_trace, seeds=sd.kernel_trace, mutate=mt.JSON, share=6),
-    "profile": Reader(feed=_profile, seeds=sd.in_folder(sd.profile_folder, "*.parquet"), mutate=mt.mutate_bytes,
-                      packages=("pyarrow", "onnx", "onnxruntime")),
+    "profile": Reader(
+        feed=_profile,
+        seeds=sd.in_folder(sd.profile_folder, "*.parquet"),
+        mutate=mt.mutate_bytes,
+        packages=("pyarrow", "onnx", "onnxruntime"),
+    ),
     "front": Reader(feed=_front, seeds=sd.front, mutate=mt.JSON, packages=("plotly",)),
-    "options": Reader(feed=_options, mutate=mt.mutate_bytes, share=6,
-                      seeds=sd.texts("latency,energy", "2*switching+3*size", "batch=1", "gpu=0,2-3", "energy=3e-3", "auto,heft")),
-}  # fmt: skip
+    "options": Reader(
+        feed=_options,
+        mutate=mt.mutate_bytes,
+        share=6,
+        seeds=sd.texts(
+            "latency,energy", "2*switching+3*size", "batch=1", "gpu=0,2-3", "energy=3e-3", "auto,heft"
+        ),
+    ),
+}
 assert set(_FILES) | {"onnx", "native"} == set(FORMATS), "a format that is not fuzzed"

@@ -39,8 +39,10 @@ def _serving(streams_at_most: int = 2) -> Instance:
         "layers": [{"name": "a", "exit": "e"}, {"name": "b"}],
         "tensors": [{"name": "x", "bytes": 4, "source": "a", "targets": ["b"]}],
     }
-    streams = [{"name": "s", "task": "t", "slo": 0.2, "arrivals": {"kind": "trace", "times": [0, 0.1, 0.3]}},
-               {"name": "r", "task": "t", "arrivals": {"kind": "poisson", "rate": 3.0}}]  # fmt: skip
+    streams = [
+        {"name": "s", "task": "t", "slo": 0.2, "arrivals": {"kind": "trace", "times": [0, 0.1, 0.3]}},
+        {"name": "r", "task": "t", "arrivals": {"kind": "poisson", "rate": 3.0}},
+    ]
     tree = {
         "format_version": "1.0",
         "platform": {"devices": [{"name": "cpu"}]},
@@ -191,10 +193,16 @@ def onnx() -> list[bytes]:
         return make_model(list(nodes), {"x": [1, 4]}, {"y": [1, 4]}, {"w": (4, 4)}, **more)
 
     conv = make_model(
-        [node("Conv", "x w", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), node("Relu", "c", "r"),
-         node("GlobalAveragePool", "r", "p"), node("Flatten", "p", "y")],
-        {"x": ["batch", 3, 8, 8]}, {"y": ["batch", 4]}, {"w": (4, 3, 3, 3)},
-    )  # fmt: skip
+        [
+            node("Conv", "x w", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            node("Relu", "c", "r"),
+            node("GlobalAveragePool", "r", "p"),
+            node("Flatten", "p", "y"),
+        ],
+        {"x": ["batch", 3, 8, 8]},
+        {"y": ["batch", 4]},
+        {"w": (4, 3, 3, 3)},
+    )
     branch = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["b"])],
         "then",
@@ -205,8 +213,12 @@ def onnx() -> list[bytes]:
         "Constant", [], ["k"], value=helper.make_tensor("k", TensorProto.BOOL, [], [True])
     )
     choice = helper.make_node("If", ["k"], ["i"], then_branch=branch, else_branch=branch)
-    models = [weighted(node("MatMul", "x w", "y")), conv, weighted(condition, choice, node("MatMul", "i w", "y")),
-              weighted(node("Gemm", "x w", "g", transB=1), node("Softmax", "g", "y", axis=-1))]  # fmt: skip
+    models = [
+        weighted(node("MatMul", "x w", "y")),
+        conv,
+        weighted(condition, choice, node("MatMul", "i w", "y")),
+        weighted(node("Gemm", "x w", "g", transB=1), node("Softmax", "g", "y", axis=-1)),
+    ]
     return [model.SerializeToString() for model in models]
 
 
@@ -231,17 +243,31 @@ def modules_folder(folder: Path) -> None:
 
 def whole() -> list[bytes]:
     """A model of whole networks."""
-    record = {"version": "dnnplan-networks-1", "kind": "shapes", "names": ["a"], "terms": ["t"], "overhead": 1e-5,
-              "coefficients": [1e-6], "classes": ["c"], "group": [0, 0], "shapes": [[1.0], [2.0]], "weights": [0.5, 0.5],
-              "residuals": [-0.1, 0.1]}  # fmt: skip
+    record = {
+        "version": "dnnplan-networks-1",
+        "kind": "shapes",
+        "names": ["a"],
+        "terms": ["t"],
+        "overhead": 1e-5,
+        "coefficients": [1e-6],
+        "classes": ["c"],
+        "group": [0, 0],
+        "shapes": [[1.0], [2.0]],
+        "weights": [0.5, 0.5],
+        "residuals": [-0.1, 0.1],
+    }
     return [json.dumps(record).encode()]
 
 
 def costs() -> list[bytes]:
     """`costs.json` with analytic sources."""
     rows = {"gpu": {"kind": "roofline", "peak": 1e9, "error": 0.1}, "*": {"kind": "roofline", "peak": 1e9}}
-    return [json.dumps({"format_version": "1.0", "devices": rows}).encode(),
-            json.dumps({"format_version": "1.0", "devices": {"*": {"kind": "predictor", "folder": "p"}}}).encode()]  # fmt: skip
+    return [
+        json.dumps({"format_version": "1.0", "devices": rows}).encode(),
+        json.dumps(
+            {"format_version": "1.0", "devices": {"*": {"kind": "predictor", "folder": "p"}}}
+        ).encode(),
+    ]
 
 
 def store() -> list[bytes]:
@@ -276,8 +302,11 @@ def tables() -> list[bytes]:
     from tests.costs.test_predict import HEAD, qed_row
 
     row = qed_row("n0", "CONV_2D", 14, 16, 14, 1, 3, 32, 1, 90.0, "convolution_2d_0_linked_:_relu_1")
-    return ["\n".join([HEAD, row]).encode(), b"model,FLOPS,size,mi8se|gpu|float|mean\nn0,1,1,500\nn1,1,1,600\n",
-            b"op,device,B,M,latency_ms\nbmm,V100,1,64,0.5\nfc,T4,2,32,0.25\n"]  # fmt: skip
+    return [
+        "\n".join([HEAD, row]).encode(),
+        b"model,FLOPS,size,mi8se|gpu|float|mean\nn0,1,1,500\nn1,1,1,600\n",
+        b"op,device,B,M,latency_ms\nbmm,V100,1,64,0.5\nfc,T4,2,32,0.25\n",
+    ]
 
 
 def cost_table() -> list[bytes]:
@@ -296,9 +325,19 @@ def cost_table() -> list[bytes]:
 
 def kernel_trace() -> list[bytes]:
     """A trace of ONNX Runtime."""
-    rows = [{"cat": "Node", "name": "a_kernel_time", "dur": d,
-             "args": {"op_name": "Conv", "input_type_shape": [{"float": [1, 3]}], "output_type_shape": [{"float": [1]}]}}
-            for d in (10, 11)]  # fmt: skip
+    rows = [
+        {
+            "cat": "Node",
+            "name": "a_kernel_time",
+            "dur": d,
+            "args": {
+                "op_name": "Conv",
+                "input_type_shape": [{"float": [1, 3]}],
+                "output_type_shape": [{"float": [1]}],
+            },
+        }
+        for d in (10, 11)
+    ]
     return [json.dumps([{"cat": "Session", "name": "x"}, *rows]).encode()]
 
 
