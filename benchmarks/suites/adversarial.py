@@ -18,4 +18,6 @@ def cases() -> Iterator[Case]:
     for path in kept_paths():
         found = about(path)
         for solver in dict.fromkeys((str(found["solver"]), str(found["against"]), "cpsat")):
-            yield Case(instance=path.stem, build=partial(read_instance, path), solver=solver, time_limit=SECONDS)
+            yield Case(
+                instance=path.stem, build=partial(read_instance, path), solver=solver, time_limit=SECONDS
+            )

@@ -47,7 +47,9 @@ def read_npz(path: Path, most: int) -> dict[str, NDArray[Any]]:
             members = packed.infolist()
             size = sum(member.file_size for member in members)
             if size > most or len(members) > MOST_ARRAYS:
-                raise FormatError(f"{size} bytes and {len(members)} arrays unpacked, expected at most {most} bytes")
+                raise FormatError(
+                    f"{size} bytes and {len(members)} arrays unpacked, expected at most {most} bytes"
+                )
             return {member.filename.removesuffix(".npy"): _array(packed, member) for member in members}
     except (FormatError, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
@@ -58,7 +60,9 @@ def read_npz(path: Path, most: int) -> dict[str, NDArray[Any]]:
 def _array(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with packed.open(member) as file:
         version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, kind = read(file)
         claimed = kind.itemsize
         for length in shape:
