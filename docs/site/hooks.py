@@ -5,6 +5,7 @@ Nothing is written beside the pages of `docs/`: what is added here exists in the
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from site_reference import PYTHON, index_page, python_page
 
 ORIGIN: dict[str, str] = {}
 """Path on the site -> path in the repository, for pages outside `docs/`."""
+
+
+def on_config(config: Any) -> Any:
+    """Put every page of results into the navigation, and the security page where there is one."""
+    pages = sorted(set(site_pages().values()))
+    sections = {title: below for entry in config["nav"] for title, below in entry.items()}
+    results = next(entry["Results"] for entry in sections["Benchmarks"] if "Results" in entry)
+    results += [page for page in pages if page.startswith("results/") and page not in results]
+    if "security.md" in pages:
+        sections["Contribute"].append({"Security": "security.md"})
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -32,7 +44,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, f"reference/schemas/{kind}.schema.json", content=text))
     sources: set[str] = set()
     for page in files.documentation_pages():
-        if page.src_uri in ORIGIN or not page.generated_by:
+        if not page.src_uri.startswith("reference/"):
             sources |= linked_sources(page.content_string, origin(page.src_uri), pages)
     for target in sorted(sources):
         files.append(File.generated(config, f"source/{target}.md", content=source_page(target)))
@@ -54,9 +66,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 def on_post_build(config: Any) -> None:
     """Refuse a site that would ask other machines for scripts, styles, fonts or pictures."""
-    import re
-
-    outside = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")
+    outside = re.compile(
+        r"""<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)"""
+    )
     for path in sorted(Path(config["site_dir"]).rglob("*.html")):
         for found in outside.finditer(path.read_text(encoding="utf-8")):
             if 'rel="canonical"' not in found[0] and "rel=canonical" not in found[0]:

@@ -23,7 +23,12 @@ def commands_page() -> str:
         options_table(root),
     ]
     for name, command in sorted(root.commands.items()):
-        parts += [f"## dnnplan {name}", usage(name, command), escaped(plain(command.help or "")), options_table(command)]
+        parts += [
+            f"## dnnplan {name}",
+            usage(name, command),
+            escaped(plain(command.help or "")),
+            options_table(command),
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -68,7 +73,13 @@ def options_table(command: Any) -> str:
 def default_text(parameter: Any) -> str:
     """The default where there is one to speak of."""
     value = parameter.default
-    if callable(value) or value is None or isinstance(value, bool) or value in ((), [], "") or "Sentinel" in repr(type(value)):
+    if (
+        callable(value)
+        or value is None
+        or isinstance(value, bool)
+        or value in ((), [], "")
+        or "Sentinel" in repr(type(value))
+    ):
         return ""
     shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else getattr(value, "value", value)
     return f"Default: `{shown}`. "

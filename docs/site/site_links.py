@@ -21,7 +21,15 @@ PAGES = {
 }
 """Pages outside `docs/` and their names on the site; those that do not exist are left out."""
 FOLDERS = {"benchmarks/results": "results/index.md"}
-LANGUAGES = {".py": "python", ".json": "json", ".yaml": "yaml", ".toml": "toml", ".ipynb": "json", "": "text"}
+LANGUAGES = {
+    ".py": "python",
+    ".json": "json",
+    ".yaml": "yaml",
+    ".toml": "toml",
+    ".cff": "yaml",
+    ".ipynb": "json",
+    "": "text",
+}
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1 *$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 

@@ -62,6 +62,8 @@ class Records(griffe.Extension):
             if isinstance(member, griffe.Class) and "__init__" not in member.members and is_record(member):
                 receiver = griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)
                 made = griffe.Function(
-                    "__init__", parent=member, parameters=griffe.Parameters(receiver, *fields(member).values())
+                    "__init__",
+                    parent=member,
+                    parameters=griffe.Parameters(receiver, *fields(member).values()),
                 )
                 member.set_member("__init__", made)

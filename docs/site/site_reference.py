@@ -22,7 +22,15 @@ PYTHON: dict[str, tuple[str, str, dict[str, list[str]]]] = {
         "The problem and the answer as data. What each field means in a file: [instance format](../instance-format.md).",
         {
             "dnnplan.instances.instance": ["Instance"],
-            "dnnplan.instances.platform": ["Platform", "Device", "Memory", "Link", "Execution", "Power", "Mode"],
+            "dnnplan.instances.platform": [
+                "Platform",
+                "Device",
+                "Memory",
+                "Link",
+                "Execution",
+                "Power",
+                "Mode",
+            ],
             "dnnplan.instances.model": ["Model", "Layer", "Tensor", "DeviceRule"],
             "dnnplan.instances.task": ["Task", "Precedence"],
             "dnnplan.instances.sections": ["Costs", "Limits", "Ordering", "Sharing", "Workload"],
@@ -139,13 +147,21 @@ def python_page(name: str) -> str:
         if names:
             parts += [f"::: {module}.{one}\n    options:\n      heading_level: 3" for one in names]
         else:
-            parts.append(f"::: {module}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false")
+            parts.append(
+                f"::: {module}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false"
+            )
     return "\n\n".join(parts) + "\n"
 
 
 def index_page() -> str:
     """The list of all pages of the reference."""
-    rows = [f"| [`{title}`]({name}.md) | {words.split('. ')[0].rstrip('.')} |" for name, (title, words, _) in PYTHON.items()]
+    rows = [
+        f"| [`{title}`]({name}.md) | {words.split('. ')[0].rstrip('.')} |"
+        for name, (title, words, _) in PYTHON.items()
+    ]
     head = "# Reference\n\nMade from docstrings, help texts and schemas when the site is built.\n\n| page | what it has |\n|---|---|"
-    more = ["| [Commands](commands.md) | Every command with its options |", "| [Schemas](schemas.md) | JSON Schema of every file |"]
+    more = [
+        "| [Commands](commands.md) | Every command with its options |",
+        "| [Schemas](schemas.md) | JSON Schema of every file |",
+    ]
     return "\n".join([head, *rows, *more]) + "\n"
