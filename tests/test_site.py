@@ -1,4 +1,4 @@
-"""The site of the docs: every page is in its navigation, links lead somewhere, and nothing is asked of other machines."""
+"""The site of the docs: every page is in its navigation, links lead somewhere, nothing comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ def test_the_site_asks_nothing_of_other_machines() -> None:
     chosen = settings()
     assert chosen["theme"]["font"] is False
     assert chosen["strict"] is True
+    assert chosen["extra"]["polyfills"] == ["assets/iframe-worker.js"], (
+        "the theme would load one from elsewhere"
+    )
     assert not {"repo_url", "extra_javascript", "extra_css"} & set(chosen)
     for path in (ROOT / "docs").glob("*.md"):
         text = path.read_text(encoding="utf-8")

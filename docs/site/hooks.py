@@ -42,6 +42,8 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     for kind, text in schema_texts().items():
         files.append(File.generated(config, f"reference/schemas/{kind}.schema.json", content=text))
+    worker = (ROOT / "docs" / "site" / "worker.js").read_text(encoding="utf-8")
+    files.append(File.generated(config, "assets/iframe-worker.js", content=worker))
     sources: set[str] = set()
     for page in files.documentation_pages():
         if not page.src_uri.startswith("reference/"):

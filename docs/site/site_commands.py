@@ -19,7 +19,7 @@ def commands_page() -> str:
     root: Any = typer.main.get_command(app)
     parts = [
         "# Commands",
-        "What `dnnplan COMMAND --help` says. Exit codes, `--json` and what scripts can rely on: [command line](../cli.md).",
+        "What `dnnplan COMMAND --help` says. Exit codes and what scripts can rely on: [command line](../cli.md).",
         options_table(root),
     ]
     for name, command in sorted(root.commands.items()):

@@ -37,11 +37,12 @@ def fields(thing: griffe.Class) -> dict[str, griffe.Parameter]:
     for parent in parents(thing):
         found |= fields(parent)
     for member in thing.members.values():
-        if isinstance(member, griffe.Attribute) and member.annotation and "property" not in member.labels:
-            if "ClassVar" not in str(member.annotation) and not member.name.startswith("_"):
-                found[member.name] = griffe.Parameter(
-                    member.name, annotation=member.annotation, kind=kind, default=member.value
-                )
+        if not isinstance(member, griffe.Attribute) or not member.annotation or member.name.startswith("_"):
+            continue
+        if "property" not in member.labels and "ClassVar" not in str(member.annotation):
+            found[member.name] = griffe.Parameter(
+                member.name, annotation=member.annotation, kind=kind, default=member.value
+            )
     return found
 
 

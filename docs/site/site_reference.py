@@ -19,7 +19,7 @@ PYTHON: dict[str, tuple[str, str, dict[str, list[str]]]] = {
     ),
     "instances": (
         "dnnplan.instances",
-        "The problem and the answer as data. What each field means in a file: [instance format](../instance-format.md).",
+        "The problem and the answer as data. Fields of files: [instance format](../instance-format.md).",
         {
             "dnnplan.instances.instance": ["Instance"],
             "dnnplan.instances.platform": [
@@ -159,7 +159,8 @@ def index_page() -> str:
         f"| [`{title}`]({name}.md) | {words.split('. ')[0].rstrip('.')} |"
         for name, (title, words, _) in PYTHON.items()
     ]
-    head = "# Reference\n\nMade from docstrings, help texts and schemas when the site is built.\n\n| page | what it has |\n|---|---|"
+    words = "Made from docstrings, help texts and schemas when the site is built."
+    head = f"# Reference\n\n{words}\n\n| page | what it has |\n|---|---|"
     more = [
         "| [Commands](commands.md) | Every command with its options |",
         "| [Schemas](schemas.md) | JSON Schema of every file |",
