@@ -65,14 +65,14 @@ def _needed(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str
 def licence_of(package: Distribution) -> str:
     """What the metadata say, shortest first; "" if nothing."""
     about = package.metadata
-    expression = about.get("License-Expression")
+    expression = (about.get_all("License-Expression") or [""])[0]
     if expression:
         return str(expression)
     classes = [c.rsplit(" :: ", 1)[-1] for c in about.get_all("Classifier", []) if c.startswith("License ::")]
     classes = [c for c in classes if c != "OSI Approved"]
     if classes:
         return ", ".join(classes)
-    first = (about.get("License") or "").strip().splitlines()
+    first = str((about.get_all("License") or [""])[0]).strip().splitlines()
     return first[0][:80] if first else ""
 
 

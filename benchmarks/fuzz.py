@@ -98,7 +98,8 @@ def _batch(name: str, first: int, last: int, work: Path) -> dict[str, Any]:
     """One batch in a process of its own; if that dies, the input that killed it is a finding, and the rest is run."""
     from benchmarks.fuzzing import feeding
 
-    begin, row = first, {"accepted": 0, "findings": [], "seconds": 0.0, "slowest": 0.0, "grown": 0}
+    begin = first
+    row: dict[str, Any] = {"accepted": 0, "findings": [], "seconds": 0.0, "slowest": 0.0, "grown": 0}
     while begin < last:
         progress = work / f"{name}.progress"
         progress.write_bytes((begin).to_bytes(8, "little"))
@@ -151,11 +152,9 @@ def _guided(name: str, runs: int, work: Path) -> dict[str, Any]:
         timeout=BATCH_SECONDS,
         check=False,
     )
-    row = (
-        json.loads(result.read_text())
-        if result.is_file()
-        else {"inputs": 0, "accepted": 0, "seconds": 0, "findings": []}
-    )
+    row: dict[str, Any] = {"inputs": 0, "accepted": 0, "seconds": 0, "findings": []}
+    if result.is_file():
+        row = json.loads(result.read_text())
     for finding in row["findings"]:
         _keep(work, name, finding["what"], bytes.fromhex(finding.pop("input")))
     if done.returncode:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dnnplan
+from benchmarks.fuzzing.feeding import peak
 from benchmarks.machine import describe_machine, machine_line
 from dnnplan.instances.errors import DnnplanError
 from dnnplan.instances.files import dumps
@@ -109,9 +109,9 @@ def measured(path: Path) -> dict[str, float | str]:
 def read_here(path: Path) -> None:
     """Print what `measured` returns."""
     dnnplan.load("tiny/hand")
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, began = peak(), time.perf_counter()
     outcome = read(path)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    grown = (peak() - before) / MIB
     print(json.dumps({"outcome": outcome, "seconds": time.perf_counter() - began, "grown": grown}))
 
 
@@ -179,8 +179,9 @@ def main() -> int:
             )
             path.unlink()
     overruns(0.5)  # compiled and loaded
+    lines += ["", "Memory is what the process grew by while it read."]
     lines += ["", f"## Time limits, alone and beside {BUSY} busy processes", ""]
-    lines += ["| solver | limit, s | over it alone, s | over it under load, s |", "|---|---:|---:|---:|"]
+    lines += ["| solver | limit, s | over it alone, s | under load, s |", "|---|---:|---:|---:|"]
     for limit in (1.0, 3.0):
         alone = overruns(limit)
         with busy():
@@ -189,6 +190,7 @@ def main() -> int:
             f"| {solver}, {layers} layers | {limit:g} | {a:.2f} | {b:.2f} |"
             for (_, layers, solver), a, b in zip(SOLVED, alone, loaded, strict=True)
         ]
+    lines += ["", "Below 0: the search ended before its limit, with a proof or because it had no more to do."]
     options.output.write_text("\n".join(lines) + "\n")
     return 0
 

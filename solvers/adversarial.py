@@ -135,7 +135,7 @@ def find_adversarial(
     label = f"{solver}-against-{against}"
     now = _first(numbers, tasks, devices)
     energy = first = _log_ratio(now, solver, against, seed)
-    best, most = now, energy
+    best, top = now, energy
     for step in range(steps):
         if stop():
             break
@@ -144,13 +144,13 @@ def find_adversarial(
         ratio = _log_ratio(other, solver, against, seed)
         if ratio >= energy or numbers.random() < math.exp((ratio - energy) / heat):
             now, energy = other, ratio
-            if energy > most:
-                best, most = now, energy
+            if energy > top:
+                best, top = now, energy
     return Adversarial(
         instance=best.instance(label),
         solver=solver,
         against=against,
-        ratio=math.exp(most),
+        ratio=math.exp(top),
         first=math.exp(first),
         steps=steps,
         seed=seed,

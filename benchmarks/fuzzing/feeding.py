@@ -118,7 +118,11 @@ def limit() -> None:
 
 def peak() -> int:
     """Largest resident memory so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`: on Linux that of a new process begins with that of its parent.
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no VmHWM in /proc/self/status")
 
 
 def run(name: str, seed: int, first: int, last: int, folder: Path, progress: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 def main() -> None:
     """Run atheris on one reader, and write what was found beside the corpus."""
-    import atheris
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     name, runs, seeds_folder, corpus, result = sys.argv[1:]
     logging.disable(logging.CRITICAL)

@@ -223,7 +223,8 @@ def change_tree(numbers: random.Random, tree: Any, seeds: Sequence[bytes]) -> An
 
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
-    found, stack = [], [tree]
+    found: list[tuple[Any, Any]] = []
+    stack = [tree]
     while stack and len(found) < 5000:
         node = stack.pop()
         inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -270,8 +271,8 @@ def _change_message(numbers: random.Random, data: bytes, seeds: Sequence[bytes],
         return mutate_bytes(numbers, data, seeds)[:4096] if data else numbers.choice(WORDS)
     at = numbers.randrange(len(fields))
     tag, value = fields[at]
-    inner = isinstance(value, bytes) and tag & 7 == 2
-    if inner and depth < 8 and numbers.random() < 0.8:
+    inner = tag & 7 == 2
+    if isinstance(value, bytes) and inner and depth < 8 and numbers.random() < 0.8:
         fields[at] = tag, _change_message(numbers, value, seeds, depth + 1)
     else:
         match numbers.randrange(6):

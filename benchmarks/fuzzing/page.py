@@ -56,11 +56,12 @@ def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     accepted = sum(row["accepted"] for row in rows) / max(1, sum(inputs.values()))
     seconds = sum(row["seconds"] for row in rows)
     slowest = max((row.get("slowest", 0.0) for row in rows), default=0.0)
-    grown = max((row.get("grown", 0) for row in rows), default=0) / 2**20
+    measured = [row["grown"] / 2**20 for row in rows if "grown" in row]
+    grown = f"{max(measured):.0f}" if measured else ""
     edges = next((f"{row['edges_of_seeds']}, {row['edges']}" for row in rows if "edges" in row), "")
     return (
         f"| {name} | {inputs['mutation']:,} | {inputs['atheris']:,} | {accepted:.0%} | {seconds:.0f} | {slowest:.2f} "
-        f"| {grown:.0f} | {edges} |"
+        f"| {grown} | {edges} |"
     )
 
 

@@ -64,7 +64,7 @@ def _instance_yaml(data: bytes, folder: Path) -> None:
 
 def _platform(data: bytes, folder: Path) -> None:
     stream = io.BytesIO(data)
-    stream.name = "p.yaml"  # type: ignore[attr-defined]
+    stream.name = "p.yaml"
     files.read_platform(stream)
 
 
@@ -124,7 +124,7 @@ def _pipe(data: bytes, folder: Path) -> None:
     from dnnplan.cli import pipe_methods
     from dnnplan.cli.pipe_server import PipeLimits, Server
 
-    def only_read(request: Any, *_: Any) -> dict[str, Any]:
+    def only_read(request: Any, limits: Any, cancel: Any, tell: Any) -> dict[str, Any]:
         pipe_methods._instance(request)
         if request.warm_start is not None:
             pipe_methods._plan(request.warm_start, "warm_start")

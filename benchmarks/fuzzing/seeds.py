@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 import dnnplan
-from dnnplan.costs import mapping_problem
 from dnnplan.instances.canonical import plain
 from dnnplan.instances.files import dumps, loads_instance
 from dnnplan.instances.generators import chain, random_small, task_sharing, whole_instance
@@ -154,7 +153,7 @@ def manifest_folder(folder: Path) -> Path:
     """A folder as `dnnplan split` writes it."""
     from tests.deploy.hand_manifests import write_folder
 
-    place = write_folder(folder / "made")
+    place: Path = write_folder(folder / "made")
     return place.rename(folder / "split")
 
 
@@ -312,14 +311,13 @@ def tables() -> list[bytes]:
 def cost_table() -> list[bytes]:
     """Latencies of the layers of `tiny/hand`."""
     hand = dnnplan.load("tiny/hand")
-    problem = mapping_problem(hand)
+    assert hand.platform is not None
+    devices = [device.name for device in hand.platform.devices]
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(("model", "layer", "device", "latency", "energy"))
     for layer in hand.models[0].layers:
-        writer.writerows(
-            (hand.models[0].name, layer.name, d.name, 1e-3, 2.0) for d in problem.instance.platform.devices
-        )
+        writer.writerows((hand.models[0].name, layer.name, name, 1e-3, 2.0) for name in devices)
     return [out.getvalue().encode()]
 
 
@@ -371,7 +369,8 @@ def texts(*lines: str) -> Callable[[], list[bytes]]:
 def medn_file(folder: Path) -> None:
     """A small network that predicts modules; needs PyTorch."""
     from dnnplan.costs.predict.medn_files import save_medn
-    from dnnplan.costs.predict.medn_train import MednSettings, fit_medn
+    from dnnplan.costs.predict.medn_torch import MednSettings
+    from dnnplan.costs.predict.medn_train import fit_medn
     from dnnplan.costs.predict.modules import module_designs
     from tests.costs.test_modules import operators
 

@@ -142,8 +142,20 @@ def test_a_store_whose_schema_is_not_text(tmp_path) -> None:
             store.rows()
 
 
+def test_shapes_that_contradict_each_other(tmp_path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from dnnplan.costs.profile.graphs import read_sites
+
+    info = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("Flatten", [], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [info("x", 1, [1, 2])], [info("y", 1, None)])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "n.onnx")
+    with pytest.raises(FormatError, match="contradict"):
+        read_sites(tmp_path / "n.onnx")
+
+
 def test_a_front_without_values() -> None:
-    for row in ({"values": 3}, {"measures": [1]}):
+    for row in ({"values": 3}, {"measures": [1]}, {"values": {"a": 1, "b": 10**400}}):
         with pytest.raises(FormatError, match="values"):
             read_front({"objectives": ["a", "b"], "front": [row]}, "f")
 

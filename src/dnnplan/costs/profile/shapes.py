@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dnnplan.instances.errors import FormatError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
 
 FUSED = {
@@ -51,8 +52,10 @@ def value_shapes(model: Any) -> dict[str, list[int]]:
     # Shapes of outputs that the file states may be those of another batch.
     for value in plain.graph.output:
         value.type.tensor_type.ClearField("shape")
-    inferred = require_onnx("shape_inference").infer_shapes(plain, data_prop=True)
-    graph = inferred.graph
+    try:
+        graph = require_onnx("shape_inference").infer_shapes(plain, data_prop=True).graph
+    except Exception as error:  # InferenceError and what its checker raises have no common base
+        raise FormatError(f"its shapes contradict each other: {str(error)[:300]}") from None
     found = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         sizes = value.type.tensor_type.shape.dim

@@ -141,16 +141,25 @@ def _point(row: Mapping[str, Any], names: tuple[str, str], where: str) -> Point:
         first=first,
         second=second,
         proven=row.get("status") == "optimal" or row.get("proven") is True,
-        gap=float(gap) if isinstance(gap, int | float) and math.isfinite(gap) else None,
-        bound=float(bound) if own and isinstance(bound, int | float) and math.isfinite(bound) else None,
+        gap=_finite(gap),
+        bound=_finite(bound) if own else None,
         solver=str(row.get("solver", "")),
     )
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = None if isinstance(value, bool) else _finite(value)
+    if number is None:
         raise FormatError("expected a finite number", source=where)
-    return float(value)
+    return number
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _unit(name: str) -> str | None:
