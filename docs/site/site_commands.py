@@ -50,7 +50,7 @@ def usage(name: str, command: Any) -> str:
 
 def argument_name(parameter: Any) -> str:
     """An argument as a usage line has it."""
-    name = (parameter.metavar or parameter.name).upper().strip("[]")
+    name = (parameter.metavar or parameter.name).upper().strip("[].")
     name = f"{name}..." if parameter.nargs == -1 else name
     return name if parameter.required else f"[{name}]"
 
