@@ -184,7 +184,7 @@ def _recheck(work: Path) -> None:
 
     feeding.limit()
     standing = []
-    for folder in sorted((work / "findings").iterdir()):
+    for folder in sorted((work / "findings").glob("*")):
         reader = READERS[folder.name]
         with feeding.prepared(reader) as place:
             for path in sorted(folder.iterdir()):

@@ -43,13 +43,13 @@ def valid_json(path: Path) -> None:
 
 
 def numbers_json(path: Path) -> None:
-    """64 MiB of small numbers in an unknown member."""
-    path.write_text('{"format_version": "1.0", "x": [' + "1," * (32 * MIB) + "1]}")
+    """16 MiB of small numbers in an unknown member."""
+    path.write_text('{"format_version": "1.0", "x": [' + "1," * (8 * MIB) + "1]}")
 
 
 def objects_json(path: Path) -> None:
-    """32 MiB of empty objects."""
-    path.write_text('{"format_version": "1.0", "models": [' + "{}," * (11 * MIB) + "{}]}")
+    """8 MiB of empty objects."""
+    path.write_text('{"format_version": "1.0", "models": [' + "{}," * (8 * MIB // 3) + "{}]}")
 
 
 def deep_json(path: Path) -> None:
@@ -64,8 +64,8 @@ def large_json(path: Path) -> None:
 
 
 def list_yaml(path: Path) -> None:
-    """4 MiB of YAML list."""
-    path.write_text('format_version: "1.0"\nx:\n' + "- 1\n" * MIB)
+    """1 MiB of YAML list."""
+    path.write_text('format_version: "1.0"\nx:\n' + "- 1\n" * (MIB // 4))
 
 
 def packed_npz(path: Path) -> None:
