@@ -69,7 +69,8 @@ def random_cut(instance: Instance, seed: int) -> Plan:
     """A plan whose layers stay on the device of the layer before with a probability that is random too."""
     problem, rng = mapping_problem(instance), random.Random(seed)
     stay = rng.choice((0.3, 0.6, 0.9))
-    place, order = [0] * problem.n, [[] for _ in range(problem.m)]
+    place = [0] * problem.n
+    order: list[list[int]] = [[] for _ in range(problem.m)]
     device = rng.randrange(problem.m)
     for i in topological_order(problem):
         if rng.random() > stay:
