@@ -101,9 +101,7 @@ def test_serving_of_streams_that_are_no_traces_says_how_to_record_one(run):
     assert "--save-trace" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("problem", "missing"), [("grouping", "sharing"), ("ordering", "ordering.switch"), ("joint", "sharing")]
-)
+@pytest.mark.parametrize(("problem", "missing"), [("grouping", "sharing"), ("ordering", "ordering.switch")])
 def test_other_problems_name_the_section_that_is_missing(run, problem, missing):
     done = run("solve", "tiny/hand", "--problem", problem)
     assert done.exit_code == 2

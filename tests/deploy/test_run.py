@@ -207,9 +207,14 @@ def test_ctrl_c_stops_the_workers(folder, two):
     with executor_of(open_folder(folder), two) as executor:
         threads = list(executor._workers)
         worker = next(w for w in threads if w.device == "two")
-        worker.actions[0] = replace(worker.actions[0], run=lambda: release.wait(0.3))
-        timer = threading.Timer(0.05, lambda: signal.pthread_kill(main, signal.SIGINT))
-        timer.start()
+        worker.actions[0] = replace(worker.actions[0], run=lambda: release.wait(30))
+
+        def interrupt() -> None:
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.2)
+            release.set()
+
+        threading.Timer(0.05, interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             executor.run()
         assert not any(thread.is_alive() for thread in threads)

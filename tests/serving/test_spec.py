@@ -132,7 +132,7 @@ def test_what_a_file_cannot_be(file, tmp_path):
         arrivals_of("x.csv@0.5", ONE, 200.0)
     with pytest.raises(InputError, match="load 0"):
         arrivals_of("x.csv@0", ONE, 200.0)
-    with pytest.raises(OSError, match="nothing"):
+    with pytest.raises(InputError, match="nothing"):
         arrivals_of("nothing.csv", ONE, 200.0)
     several = random_problem(np.random.default_rng(1), models=3)
     with pytest.raises(InputError, match="a trace is of one stream"):
