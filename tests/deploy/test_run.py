@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -200,8 +201,16 @@ def test_an_endless_part_is_ended(folder, two):
             assert not thread.is_alive()
 
 
+@pytest.fixture
+def default_interrupt() -> Iterator[None]:
+    """The handler of Python itself, whatever the process that runs the tests has installed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
-def test_ctrl_c_stops_the_workers(folder, two):
+def test_ctrl_c_stops_the_workers(folder, two, default_interrupt):
     main = threading.main_thread().ident
     release = threading.Event()
     with executor_of(open_folder(folder), two) as executor:

@@ -54,7 +54,8 @@ def solve(problem: str, solver: str, **more: Any) -> Any:
 
 
 def optimum(problem: str) -> float:
-    result = solve(problem, "auto", time_limit=10)
+    # Kernels may have to be compiled first; the search itself takes a moment.
+    result = solve(problem, "auto", time_limit=120)
     assert result.status == "optimal"
     return result.objective.value
 
@@ -223,11 +224,12 @@ def test_without_ortools_its_solver_is_refused_and_auto_goes_on(problem, nothing
     if problem != "serving":  # which quick bounds prove
         with pytest.raises(MissingDependencyError, match="ortools cannot be loaded"):
             solve(problem, "cpsat")
-    if problem == "whole":  # its first plans come from parts that need OR-Tools
-        with pytest.raises(MissingDependencyError, match="ortools cannot be loaded"):
-            solve(problem, "auto", time_limit=1.0)
+    try:
+        result = solve(problem, "auto", time_limit=1.0)
+    except MissingDependencyError:
+        # First plans of the whole come from parts that may need OR-Tools; those in kernels that are compiled do not.
+        assert problem == "whole"
         return
-    result = solve(problem, "auto", time_limit=1.0)
     assert result.valid
     assert result.objective.value >= best * (1 - 1e-9)
 
