@@ -108,6 +108,16 @@ def test_other_problems_name_the_section_that_is_missing(run, problem, missing):
     assert f"{missing}: missing" in done.stderr
 
 
+def test_joint_plans_of_an_instance_that_shares_nothing_are_mappings_with_an_order(run):
+    done = run("solve", "tiny/hand", "--problem", "joint", "--json", "--time-limit", "20")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert (found["status"], found["plan"]["problem"]) == ("optimal", "joint")
+    assert found["plan"]["placement"]
+    assert "groups" not in found["plan"] or not any(found["plan"]["groups"])
+    assert len(found["plan"]["task_order"]) == 1
+
+
 def test_nothing_but_messages_on_stderr_and_nothing_on_stdout_for_bad_input(run):
     done = run("solve", "tiny/hand", "--limit", "latency", "--json")
     assert done.exit_code == 2
