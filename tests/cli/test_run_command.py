@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ def test_run_prints_json(run, parts):
     assert tree["reference"] == "parts run one after the other"
     assert [segment["name"] for segment in tree["segments"]] == ["net/0/a", "net/0/c", "net/0/b"]
     assert [device["cores"] for device in tree["devices"]] == [[cores[1]], [cores[0]]]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins to cores")
+def test_fewer_cores_than_devices_are_shared_with_a_warning(run, parts):
+    os.sched_setaffinity(0, available_cores()[:1])
+    done = run("run", str(parts), "--repeats", "3", "--json")
+    assert done.exit_code == 0
+    tree = json.loads(done.stdout)
+    assert tree["outputs_equal"] is True
+    assert any("devices share cores" in warning for warning in tree["warnings"])
 
 
 def test_run_with_inputs_of_a_file(run, parts):

@@ -69,6 +69,7 @@ def run(
 
     Exit codes: 0 done, 1 a part failed or outputs differ, 2 bad input, 130 interrupted.
     """
+    from dnnplan.costs.profile.setting import available_cores
     from dnnplan.deploy.run import open_folder, parse_cores, run_folder, seats
     from dnnplan.deploy.run.inputs import read_inputs
     from dnnplan.deploy.run.priority import ahead_of_others
@@ -76,7 +77,10 @@ def run(
     opt.require_free(trace, force=force, suffixes=(".json",))
     opened = open_folder(folder)
     names = dict(opt.split_assignment(text, "--provider") for text in provider or ())
-    places = seats(opened.manifest.devices, parse_cores(cores), names, share=share_cores)
+    devices = opened.manifest.devices
+    # A first look at a plan for a larger machine is worth a warning, not a refusal.
+    shared = share_cores or (not cores and len(available_cores()) < len(devices))
+    places = seats(devices, parse_cores(cores), names, share=shared)
     given = None if inputs is None else read_inputs(inputs)
     with exits_of_runs(), ahead_of_others(real_time):
         outcome = run_folder(
@@ -86,7 +90,7 @@ def run(
             inputs=given,
             models=originals(opened, models),
             timeout=timeout,
-            shared=share_cores,
+            shared=shared,
             progress=note,
         )
     if trace is not None:
