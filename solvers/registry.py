@@ -141,6 +141,7 @@ WHOLE: dict[str, str] = {
     "sequential": "dnnplan.solvers.whole.sequential:Sequential",
     "alternating": "dnnplan.solvers.whole.alternating:Alternating",
     "cpsat": "dnnplan.solvers.whole.cpsat:CpSat",
+    "milp": "dnnplan.solvers.whole.milp:Milp",
     "task_graphs": "dnnplan.solvers.whole.task_graphs:TaskGraphs",
     "lns": "dnnplan.solvers.whole.lns:Lns",
     "auto": "dnnplan.solvers.whole.auto:Auto",

@@ -440,14 +440,8 @@ def test_every_format_module_is_registered() -> None:
         assert callable(importlib.import_module(module).read)
 
 
-CPSAT_ALONE = {"whole"}
-"""Problems without a MILP so far: their other exact method goes through task graphs."""
-
-
 @pytest.mark.parametrize("back_end", ["cpsat", "milp"])
 def test_every_formulation_has_the_same_four_parts(back_end: str) -> None:
     for problem in sorted(p.parent for p in (ROOT / "formulations").glob("*/__init__.py")):
-        if back_end == "milp" and problem.name in CPSAT_ALONE:
-            continue
         for part in ("variables", "constraints", "objective", "extract"):
             assert (problem / back_end / f"{part}.py").exists()

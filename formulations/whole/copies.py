@@ -10,6 +10,7 @@ import numpy as np
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.sharing.expand import by_figures
+from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.sharing.grouping import MEASURES
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.whole.task_graphs import classes_of
@@ -71,6 +72,16 @@ class Copies:
         if source >= 0:
             return self.view.outputs[source].index(tensor)
         return int((self.view.source[:tensor] < 0).sum())
+
+    def of_layers(self, problem: WholeProblem, groups: Groups) -> list[int]:
+        """The copy that each layer of a task graph's network is."""
+        copy_of = [0] * problem.mapping(groups).n
+        for row, own in zip(problem.layers(groups), self.cells, strict=True):
+            for t in reversed(range(problem.n)):
+                for layer, copy in zip(row[t], own[t], strict=True):
+                    # The first task of a group comes last here: its copies are the ones that run.
+                    copy_of[layer] = copy
+        return copy_of
 
 
 def copies_of(problem: WholeProblem, view: MappingProblem | None = None) -> Copies:

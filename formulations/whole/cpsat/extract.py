@@ -45,13 +45,7 @@ def extract(v: Variables, value: Value) -> tuple[Groups, Decisions]:
 
 def copies_of_layers(v: Variables, groups: Groups) -> list[int]:
     """The copy that each layer of a task graph's network is."""
-    copy_of = [0] * v.problem.mapping(groups).n
-    for row, own in zip(v.problem.layers(groups), v.copies.cells, strict=True):
-        for t in reversed(range(v.problem.n)):
-            for layer, copy in zip(row[t], own[t], strict=True):
-                # The first task of a group comes last here: its copies are the ones that run.
-                copy_of[layer] = copy
-    return copy_of
+    return v.copies.of_layers(v.problem, groups)
 
 
 def _transfers(
