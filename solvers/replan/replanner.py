@@ -12,7 +12,7 @@ from dnnplan.instances import InputError, Instance, Plan
 from dnnplan.instances.events import Event, apply
 from dnnplan.solvers.facade import with_objective
 from dnnplan.solvers.replan.migration import DEFAULT_WEIGHT
-from dnnplan.solvers.replan.pauses import without_collection
+from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.report import report, result_of
 from dnnplan.solvers.replan.result import ReplanResult
 from dnnplan.solvers.replan.run import Run
@@ -137,7 +137,7 @@ class Replanner:
         several = (events,) if isinstance(events, Event) else tuple(events)
         if after is not None and several:
             raise InputError("got events and an instance as it is after them, expected one of them")
-        with without_collection(deadline):
+        with WithoutCollection(deadline):
             instance = apply(self.instance, several) if after is None else after
             run = Run(self._subject, self._old, instance, self.weight, self.seed, began, deadline, stop)
             run.finish()

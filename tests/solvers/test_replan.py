@@ -51,6 +51,7 @@ from dnnplan.solvers.kernels.quick_bounds import least_load, path_length
 from dnnplan.solvers.kernels.repair import schedule_around
 from dnnplan.solvers.replan import Replanner, is_warm, replan, warm_up
 from dnnplan.solvers.replan.before import before, kept_on
+from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.repair import repairs
 
 
@@ -424,6 +425,25 @@ def test_collection_waits_for_short_plans_only_and_comes_back() -> None:
         assert gc.isenabled()
     assert False in seen
     assert seen[-1] is True
+
+
+def test_collection_comes_after_the_plan_is_handed_back() -> None:
+    seen: list[str] = []
+
+    def watch(phase: str, _: dict[str, int]) -> None:
+        seen.append(phase)
+
+    gc.callbacks.append(watch)
+    try:
+        with WithoutCollection(0.05):
+            waiting = [[number] for number in range(20 * gc.get_threshold()[0])]
+        during = len(seen)
+        more = [[number] for number in range(20 * gc.get_threshold()[0])]
+    finally:
+        gc.callbacks.remove(watch)
+    assert during == 0
+    assert seen
+    assert len(waiting) == len(more)
 
 
 def test_phases_are_in_order() -> None:
