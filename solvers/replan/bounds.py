@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnplan.costs import MappingProblem
 from dnnplan.costs.routes import FloatArray
-from dnnplan.formulations.mapping.bounds import SAFETY, Bound, energy_bound, objective_bound
+from dnnplan.formulations.mapping.bounds import SAFETY, Bound, objective_bound, stage_bound
 
 ROUNDS = 60
 """Rounds of prices; each takes a microsecond for a layer and some devices."""
@@ -45,23 +45,8 @@ def quick_bound(view: MappingProblem) -> tuple[Bound, Guide]:
     tails, prices = np.zeros((view.n, view.m)), np.ones(view.m)
     path = path_length(view.arrays, topological, view.output, view.host, tails) * (1 - SAFETY)
     load = least_load(np.ascontiguousarray(view.duration), slots, ROUNDS, prices) * (1 - SAFETY)
-    latency = Bound(path, PATH) if path >= load else Bound(load, LOAD)
-    total, names = 0.0, []
-    for name, weight in view.stages[0]:
-        if name == "latency":
-            bound = latency
-        elif name == "energy":
-            bound = energy_bound(view, latency.value)
-        elif name == "edp":
-            energy = energy_bound(view, latency.value)
-            bound = Bound(energy.value * latency.value, f"{energy.name} x {latency.name}")
-        elif name == "max_load":
-            bound = Bound(load, LOAD)
-        else:
-            bound = Bound(0.0, "non-negative")
-        total += weight * bound.value
-        names.append(bound.name)
-    return Bound(total, " + ".join(dict.fromkeys(names))), Guide(prices=prices, tails=tails)
+    bound = stage_bound(view, Bound(path, PATH), Bound(load, LOAD))
+    return bound, Guide(prices=prices, tails=tails)
 
 
 def slow_bound(view: MappingProblem) -> Bound | None:

@@ -16,6 +16,7 @@ from dnnplan.formulations.mapping.bounds.quick import (
     energy_bound,
     latency_bounds,
     objective_bound,
+    stage_bound,
 )
 from dnnplan.formulations.mapping.bounds.strong import Guide, Strong, strong_bound
 
@@ -34,5 +35,6 @@ __all__ = [
     "least_duration",
     "load_bound",
     "objective_bound",
+    "stage_bound",
     "strong_bound",
 ]

@@ -45,11 +45,21 @@ def broken_limit(problem: MappingProblem) -> str | None:
 
 
 def objective_bound(problem: MappingProblem) -> Bound | None:
-    """The best combinatorial bound on the first stage of the objective; None where there is none.
+    """The best combinatorial bound on the first stage of the objective; None where there is none."""
+    return stage_bound(problem, communication_path_bound(problem), load_bound(problem))
+
+
+def stage_bound(problem: MappingProblem, path: Bound, load: Bound) -> Bound:
+    """The bound on the first stage of the objective that bounds on the makespan give.
 
     Terms of a weighted sum are bounded one by one.
+
+    Parameters
+    ----------
+    path, load
+        Bounds on the makespan, s; the load bounds max_load too.
     """
-    latency = latency_bounds(problem)[0]
+    latency = path if path.value >= load.value else load
     total, names = 0.0, []
     for name, weight in problem.stages[0]:
         if name == "latency":
@@ -60,7 +70,7 @@ def objective_bound(problem: MappingProblem) -> Bound | None:
             energy = energy_bound(problem, latency.value)
             bound = Bound(energy.value * latency.value, f"{energy.name} x {latency.name}")
         elif name == "max_load":
-            bound = load_bound(problem)
+            bound = load
         else:
             bound = Bound(0.0, "non-negative")
         total += weight * bound.value
