@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import singledispatch
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from dnnplan.instances.errors import InputError, Problem
 from dnnplan.instances.events.devices import lose_device, throttle
@@ -60,41 +60,20 @@ def apply(instance: Instance, events: Event | Iterable[Event]) -> Instance:
     return instance
 
 
-@singledispatch
 def _after(event: Event, instance: Instance) -> Instance:
-    raise TypeError(f"{type(event).__name__} is no event")
+    effect = EFFECTS.get(type(event))
+    if effect is None:
+        raise TypeError(f"{type(event).__name__} is no event")
+    return effect(instance, event)
 
 
-@_after.register
-def _(event: DeviceLost, instance: Instance) -> Instance:
-    return lose_device(instance, event)
-
-
-@_after.register
-def _(event: DeviceThrottled, instance: Instance) -> Instance:
-    return throttle(instance, event)
-
-
-@_after.register
-def _(event: LinkChanged, instance: Instance) -> Instance:
-    return change_link(instance, event)
-
-
-@_after.register
-def _(event: LinkLost, instance: Instance) -> Instance:
-    return lose_link(instance, event)
-
-
-@_after.register
-def _(event: ModelAdded, instance: Instance) -> Instance:
-    return add_model(instance, event)
-
-
-@_after.register
-def _(event: ModelRemoved, instance: Instance) -> Instance:
-    return remove_task(instance, event)
-
-
-@_after.register
-def _(event: BatchChanged, instance: Instance) -> Instance:
-    return change_batch(instance, event)
+EFFECTS: dict[type[Event], Callable[[Instance, Any], Instance]] = {
+    DeviceLost: lose_device,
+    DeviceThrottled: throttle,
+    LinkChanged: change_link,
+    LinkLost: lose_link,
+    ModelAdded: add_model,
+    ModelRemoved: remove_task,
+    BatchChanged: change_batch,
+}
+"""What each kind of event does."""
