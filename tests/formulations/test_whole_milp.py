@@ -10,7 +10,7 @@ from msgspec.structs import replace
 import dnnplan
 from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.whole import WholeProblem, whole_problem
-from dnnplan.formulations.whole.milp import Variables, build, extract, supports
+from dnnplan.formulations.whole.milp import Variables, build, constraints, extract, supports
 from dnnplan.instances import Limits, UnsupportedError
 from dnnplan.instances.generators import whole_instance
 from dnnplan.instances.platform import Execution
@@ -124,6 +124,21 @@ def test_rows_by_hand(
 ) -> None:
     assert supports(problem) is None
     assert least(problem, groups, place) == (None if value is None else pytest.approx(value))
+
+
+def test_redundant_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without heads, tails and loads: what they say follows from the others, results at the host included."""
+    for name in ("paths_bound_times", "makespan_covers_load"):
+        monkeypatch.setattr(constraints, name, lambda v: None)
+    assert least(two(), TOGETHER, SPLIT) == pytest.approx(10)
+    assert least(two(host=True, execution=RESIDENT), TOGETHER, SPLIT) == pytest.approx(12)
+
+
+def test_layers_without_tensors_run_somewhere() -> None:
+    """Stem, block and heads beside each other: 4 + 2 s on one device, 3 + 3 s on the other."""
+    problem = two()
+    models = tuple(replace(model, tensors=()) for model in problem.instance.models)
+    assert least(whole_problem(replace(problem.instance, models=models)), TOGETHER) == pytest.approx(6)
 
 
 def searched(problem: WholeProblem, solver: Any) -> TaskSearch[WholeProblem]:
