@@ -122,7 +122,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """`POST /jobs`: begin a job."""
-        length = int(self.headers.get("Content-Length") or 0)
+        stated = self.headers.get("Content-Length") or ""
+        length = int(stated[:20]) if stated.isdecimal() else 0
         if self.path != "/jobs":
             self.answer(404, {"error": f"{self.path}: expected /jobs"})
         elif not 0 < length <= MOST_BYTES:
