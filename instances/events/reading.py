@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from dnnplan.instances.errors import FormatError, InputError, Problem
 from dnnplan.instances.events.records import EVENTS_VERSION, KINDS, Event, ModelAdded, ModelCosts
+from dnnplan.instances.events.tasks import tables_of
 from dnnplan.instances.files import read_bytes
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.json_text import parse_json
@@ -137,9 +138,5 @@ def _from_file(event: ModelAdded, file: str) -> list[Event]:
 
 
 def _tables(found: Instance, model: str) -> ModelCosts | None:
-    costs = ModelCosts(
-        latency=found.costs.latency.get(model, {}),
-        energy=found.costs.energy.get(model, {}),
-        transfer=found.costs.transfer.get(model, {}),
-    )
+    costs = tables_of(found, model)
     return None if costs == ModelCosts() else costs
