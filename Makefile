@@ -10,7 +10,6 @@
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make bench-costs, make report-costs                          all suites of latency models
 #   make bench-serving, make report-serving                      the suite of serving
-#   make bench-joint, make report-joint                          the suite of whole plans
 #   make bench-all                                               every suite, then every page of results; many hours
 #   make docs                                                    the site of docs/ into site/, warnings are errors
 #   make fuzz [INPUTS=1000000]                                   feed every reader; goes on where it was stopped
@@ -31,7 +30,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving bench-joint report-joint bench-all docs fuzz audit sbom lock clean
+	bench-costs report-costs bench-serving report-serving bench-all docs fuzz audit sbom lock clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -111,12 +110,6 @@ bench-serving: $(VENV)/.demo
 
 report-serving: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report benchmarks/results/serving.sqlite --output benchmarks/results/serving.md
-
-bench-joint: $(VENV)/.demo
-	$(BIN)/dnnplan bench joint --store benchmarks/results/joint.sqlite
-
-report-joint: $(VENV)/.demo
-	$(BIN)/python -m benchmarks.report benchmarks/results/joint.sqlite --output benchmarks/results/joint.md
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
