@@ -111,7 +111,7 @@ def deadline(family: str) -> Measured:
         gaps.append(report.gap or 0.0)
         phases.append({phase.name: 1e3 * phase.until for phase in report.phases})
     p50, p99, most = np.percentile(times, (50, 99, 100))
-    first = float(np.median([phase["check"] for phase in phases]))
+    first = float(np.median([phase.get("check", phase["end"]) for phase in phases]))
     late = [share for t, share in zip(times, shares, strict=True) if t > 1e3 * DEADLINE]
     alone = sum(share >= ALONE for share in late)
     note = (

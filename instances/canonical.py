@@ -6,35 +6,35 @@ differ from one that does not; here values are compared.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
 
-_SCALARS = frozenset((str, int, bool, type(None)))
+from dnnplan.instances.fields import Record
+
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
-def plain(node: Any, *, whole: bool = False) -> Any:
-    """Dictionaries, lists and scalars of a record, in the order of its fields; defaults are left out.
+class Section(Record, kw_only=True, dict=True):
+    """A large part of an instance, whose canonical text is made once: instances that share it are hashed fast."""
 
-    With `whole`, floats that equal an integer of 64 bits become that integer, for they compare equal.
-    """
-    kind = type(node)
-    if kind in _SCALARS:
+    @cached_property
+    def canonical(self) -> msgspec.Raw:
+        """The JSON text of `canonical`, as a part of a larger one."""
+        return msgspec.Raw(canonical(self))
+
+
+def plain(node: Any) -> Any:
+    """Dictionaries, lists and scalars of a record, in the order of its fields; defaults are left out."""
+    if type(node) in _SCALARS:
         return node
-    if kind is float:
-        return int(node) if whole and -(2.0**63) < node < 2.0**63 and node.is_integer() else node
     if isinstance(node, msgspec.Struct):
-        members = {}
-        for field, default, is_kept in _fields(type(node)):
-            value = getattr(node, field)
-            if is_kept or (value is not default and value != default):
-                members[field] = value if type(value) in _SCALARS else plain(value, whole=whole)
-        return members
+        return {field: plain(value) for field, value in _members(node)}
     if isinstance(node, dict):
-        return {key: plain(value, whole=whole) for key, value in node.items()}
+        return {key: plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [plain(value, whole=whole) for value in node]
+        return [plain(value) for value in node]
     return node
 
 
@@ -46,7 +46,36 @@ def canonical(record: msgspec.Struct) -> bytes:
     TypeError
         A value that is not data.
     """
-    return msgspec.json.encode(plain(record, whole=True), order="sorted")
+    members = {field: _whole(value) for field, value in _members(record)}
+    return msgspec.json.encode(members, order="sorted")
+
+
+def _whole(node: Any) -> Any:
+    """As `plain`; floats that equal an integer of 64 bits become that integer, for they compare equal."""
+    kind = type(node)
+    if kind is float:
+        return int(node) if -(2.0**63) < node < 2.0**63 and node.is_integer() else node
+    if kind in _SCALARS:
+        return node
+    if isinstance(node, Section):
+        return node.canonical
+    if isinstance(node, msgspec.Struct):
+        return {field: _whole(value) for field, value in _members(node)}
+    if isinstance(node, dict):
+        return {key: _whole(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_whole(value) for value in node]
+    return node
+
+
+def _members(record: msgspec.Struct) -> list[tuple[str, Any]]:
+    """(name, value) of every field that has not its default."""
+    members = []
+    for field, default, is_kept in _fields(type(record)):
+        value = getattr(record, field)
+        if is_kept or (value is not default and value != default):
+            members.append((field, value))
+    return members
 
 
 @cache

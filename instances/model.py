@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dnnplan.instances.canonical import Section
 from dnnplan.instances.fields import Extensions, LongName, Name, NonNegative, Record
 
 
@@ -69,7 +70,7 @@ class Tensor(Record, kw_only=True):
     output: bool = False
 
 
-class Model(Record, kw_only=True):
+class Model(Section, kw_only=True):
     """A network as a directed acyclic graph of layers and tensors.
 
     `colocate` lists groups of layers that must run on one device.

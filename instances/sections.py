@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from dnnplan.instances.canonical import Section
 from dnnplan.instances.fields import (
     Count,
     Extensions,
@@ -151,7 +152,7 @@ class Sharing(Record, kw_only=True):
     unit: str | None = None
 
 
-class Costs(Record, kw_only=True):
+class Costs(Section, kw_only=True):
     """Tables that win over predictors, which win over analytic models.
 
     Parameters

@@ -114,6 +114,7 @@ class Replanner:
         self.instance = with_objective(instance, objective, limits)
         self.plan = plan
         self._subject, self._old = subject(self.instance, plan)
+        self.instance.hash()  # the text of its networks, which events leave as they are, is made before they come
 
     def replan(
         self,

@@ -29,15 +29,16 @@ from dnnplan.solvers.start import propose_simple_plans
 if TYPE_CHECKING:
     from dnnplan.solvers.replan.walk import Walk
 
-RESERVE, LEAST_RESERVE = 1.5, 0.0025
+RESERVE, LEAST_RESERVE = 1.5, 0.004
 """What is left of the time for the last check, beside the last evaluation: times what the first took, and seconds."""
 BUSY, SLICE = 1.5, 0.008
 """Seconds by seconds of the processor from which others have it too, and for how long at a time: then that is left."""
 PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
 """Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
 with, since it looks at the clock less often."""
-CHECK_BY_VIEW, SLOW_BOUND = 3.0, 0.05
-"""Time of a check by that of the view, at most, before one was made; seconds from which the slow bound has its turn."""
+CHECK_BY_VIEW, TWO_CHECKS, SLOW_BOUND = 3.0, 4.0, 0.05
+"""Time of a check by that of the view, at most, before one was made; how many such times must be left for a check before
+the search beside the last one; seconds from which the slow bound has its turn."""
 REBUILD = 2.0
 """Seconds from the start that simple plans may take where no repair is feasible: a late plan is better than none."""
 Checked = tuple[Evaluation, Plan, tuple[Violation, ...]]
@@ -102,7 +103,8 @@ class Run:
                 self._repair()
                 self._bound()
                 walk = self._lists()
-                self._judge()
+                if walk is None or self._has_time_for_two():
+                    self._judge()
                 if walk is not None:
                     self._search(walk)
                 self._late_bound()
@@ -132,10 +134,19 @@ class Run:
             began = time.perf_counter()
             self.first = (best, *self._checked(best))
             took = time.perf_counter() - began
-            if self.first[2] and self.repaired is not None and self.repaired is not best:
-                self.first = (self.repaired, *self._checked(self.repaired))
+            if self.first[2]:
+                self.first = self._fallback() or self.first
             self.reserve = LEAST_RESERVE + self.proposing + max(RESERVE * took, took + SLICE * self.busy)
         self.note("check")
+
+    def _likely_check(self) -> float:
+        """Seconds that a check will take, where none has been made: they follow from what the view took."""
+        return CHECK_BY_VIEW * (self.phases[1].until - self.phases[0].until)
+
+    def _has_time_for_two(self) -> bool:
+        """Whether a check before the search, for a plan that is sure and to know how long one takes, leaves time for it."""
+        left = self.began + self.deadline - time.perf_counter()
+        return left >= TWO_CHECKS * self._likely_check()
 
     def _rebuild(self) -> None:
         """Plans that know nothing of the old one, the simplest first; deadlines wait, as there is no plan yet."""
@@ -151,6 +162,12 @@ class Run:
         """(n, m) seconds that migration adds to the end of a layer, where latency counts."""
         second = sum(weight for name, weight in self.view.stages[0] if name == "latency") or 1.0
         return self.migration.by_layer() / second
+
+    def _fallback(self) -> Checked | None:
+        """What is sure where the judge refuses the best plan: what it has accepted before, or the repaired one."""
+        if self.first is not None and not self.first[2]:
+            return self.first
+        return None if self.repaired is None else (self.repaired, *self._checked(self.repaired))
 
     def _checked(self, evaluation: Evaluation) -> tuple[Plan, tuple[Violation, ...]]:
         plan = self.after.plan_of(evaluation)
@@ -176,9 +193,7 @@ class Run:
     def _lists(self) -> Walk | None:
         """List schedules that know the old places; search begins at the best of these and the repaired plan."""
         search = self.search
-        # Nothing has been checked yet: how long that takes follows from how long the view took.
-        self.reserve = LEAST_RESERVE + CHECK_BY_VIEW * (self.phases[1].until - self.phases[0].until)
-        self.reserve += 2 * SLICE * self.busy
+        self.reserve = LEAST_RESERVE + self.proposing + self._likely_check() + 2 * SLICE * self.busy
         if search.best is None or not is_warm() or self._over(self.until) or not self._walks():
             return None
         from dnnplan.solvers.replan.walk import Walk, list_plans
@@ -254,11 +269,10 @@ class Run:
 
     def _conclude(self) -> None:
         """The best plan, checked; what was checked before, should the judge refuse it."""
-        best = self.search.best
+        best, first = self.search.best, self.first
         if best is not None:
-            assert self.first is not None
-            self.last = self.first if best is self.first[0] else (best, *self._checked(best))
-            if self.last[2] and not self.first[2]:
-                self.last = self.first  # what is sure counts
+            self.last = first if first is not None and best is first[0] else (best, *self._checked(best))
+            if self.last[2]:
+                self.last = self._fallback() or self.last
         self.note("end")
         self.planning = time.perf_counter() - self.began
