@@ -6,6 +6,7 @@ differ from one that does not; here values are compared.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Any
 
@@ -27,15 +28,7 @@ class Section(Record, kw_only=True, dict=True):
 
 def plain(node: Any) -> Any:
     """Dictionaries, lists and scalars of a record, in the order of its fields; defaults are left out."""
-    if type(node) in _SCALARS:
-        return node
-    if isinstance(node, msgspec.Struct):
-        return {field: plain(value) for field, value in _members(node)}
-    if isinstance(node, dict):
-        return {key: plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [plain(value) for value in node]
-    return node
+    return node if type(node) in _SCALARS else _tree(node, plain)
 
 
 def canonical(record: msgspec.Struct) -> bytes:
@@ -52,19 +45,21 @@ def canonical(record: msgspec.Struct) -> bytes:
 
 def _whole(node: Any) -> Any:
     """As `plain`; floats that equal an integer of 64 bits become that integer, for they compare equal."""
-    kind = type(node)
-    if kind is float:
+    if type(node) is float:
         return int(node) if -(2.0**63) < node < 2.0**63 and node.is_integer() else node
-    if kind in _SCALARS:
-        return node
     if isinstance(node, Section):
         return node.canonical
+    return node if type(node) in _SCALARS else _tree(node, _whole)
+
+
+def _tree(node: Any, each: Callable[[Any], Any]) -> Any:
+    """A node, with what is in it as `each` has it."""
     if isinstance(node, msgspec.Struct):
-        return {field: _whole(value) for field, value in _members(node)}
+        return {field: each(value) for field, value in _members(node)}
     if isinstance(node, dict):
-        return {key: _whole(value) for key, value in node.items()}
+        return {key: each(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_whole(value) for value in node]
+        return [each(value) for value in node]
     return node
 
 

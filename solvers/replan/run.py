@@ -37,8 +37,8 @@ PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
 """Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
 with, since it looks at the clock less often."""
 CHECK_BY_VIEW, TWO_CHECKS, SLOW_BOUND = 3.0, 4.0, 0.05
-"""Time of a check by that of the view, at most, before one was made; how many such times must be left for a check before
-the search beside the last one; seconds from which the slow bound has its turn."""
+"""Time of a check by that of the view, at most, before one was made; how many such times must be left for another one
+before the search; seconds from which the slow bound has its turn."""
 REBUILD = 2.0
 """Seconds from the start that simple plans may take where no repair is feasible: a late plan is better than none."""
 Checked = tuple[Evaluation, Plan, tuple[Violation, ...]]
@@ -144,7 +144,7 @@ class Run:
         return CHECK_BY_VIEW * (self.phases[1].until - self.phases[0].until)
 
     def _has_time_for_two(self) -> bool:
-        """Whether a check before the search, for a plan that is sure and to know how long one takes, leaves time for it."""
+        """Whether a check before the search, for a plan that is sure, leaves time for the search."""
         left = self.began + self.deadline - time.perf_counter()
         return left >= TWO_CHECKS * self._likely_check()
 
