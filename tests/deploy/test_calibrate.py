@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
 from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer
 from dnnplan.deploy.calibrate.replan import plan_shares, replan, whole_networks
-from dnnplan.deploy.calibrate.timing import Timing, Timings, check_seats, time_networks
+from dnnplan.deploy.calibrate.timing import Round, Timing, Timings, check_seats, time_networks
 from dnnplan.deploy.run import Pass, RunError, Seat, open_folder, run
 from dnnplan.deploy.run.program import Program, Step
 from dnnplan.deploy.run.report import quantiles
@@ -82,7 +83,7 @@ def timed(tmp_path_factory):
 
 
 def test_every_kernel_goes_to_a_layer_or_an_edge(timed):
-    network, found = convolutions(), timed["net", "p"]
+    network, found = convolutions(), timed["net", "p"].rounds[0]
     where = attribute(network, found.optimised, [kernel.node for kernel in found.alone.kernels])
     assert not where.unknown
     assert set(where.layer.values()) >= {"L1", "L2", "L3"}
@@ -92,20 +93,19 @@ def test_every_kernel_goes_to_a_layer_or_an_edge(timed):
 def test_layers_take_all_that_the_runs_take_but_for_the_edges(timed):
     tables = layer_times([convolutions()], timed, {"net": ["L1", "L2", "L3", "L4"]})
     for device in ("p", "q"):
-        timing = timed["net", device].alone
-        total = sum(row[device] for row in tables.alone["net"].values())
-        kernels = sum(np.median(kernel.seconds) for kernel in timing.kernels)
-        where = attribute(
-            convolutions(), timed["net", device].optimised, [kernel.node for kernel in timing.kernels]
-        )
-        edges = sum(np.median(kernel.seconds) for kernel in timing.kernels if kernel.node in where.edge)
-        assert total == pytest.approx(run_scale(timing) * (kernels - edges), rel=1e-6)
+        total, expected = sum(row[device] for row in tables.alone["net"].values()), []
+        for one in timed["net", device].rounds:
+            kernels = one.alone.kernels
+            where = attribute(convolutions(), one.optimised, [kernel.node for kernel in kernels])
+            inside = sum(np.median(kernel.seconds) for kernel in kernels if kernel.node not in where.edge)
+            expected.append(run_scale(one.alone) * inside)
+        assert total == pytest.approx(np.mean(expected), rel=1e-6)
         assert tables.alone["net"]["L2"][device] > 0
 
 
 def test_both_conditions_have_the_same_number_of_counted_runs(timed):
-    for found in timed.values():
-        assert len(found.alone.whole) == len(found.together.whole) >= 6
+    for found in (one for timings in timed.values() for one in timings.rounds):
+        assert len(found.alone.whole) == len(found.together.whole) >= 2
         assert all(len(k.seconds) == len(found.alone.whole) for k in found.alone.kernels)
         assert {k.node for k in found.alone.kernels} == {k.node for k in found.together.kernels}
 
@@ -123,13 +123,17 @@ def test_what_cannot_be_attributed_is_spread_by_time(tmp_path, monkeypatch):
     kernels = (kernel("a", 1.0), kernel("b", 3.0), kernel("?", 0.4), kernel("in", 0.5))
     timing = Timing(np.array([4.9]), kernels)
     network = Network("net", "net", b"", {}, {})
-    timings = {("net", "p"): Timings("net", "p", timing, timing, 5.0, tmp_path)}
+    twice = Timing(2 * np.array([4.9]), tuple(replace(k, seconds=2 * k.seconds) for k in kernels))
+    rounds = (Round(timing, timing, 5.0, tmp_path), Round(twice, timing, 5.0, tmp_path))
+    timings = {("net", "p"): Timings("net", "p", rounds)}
     found = layers.layer_times([network], timings, {"net": ["L1", "L2", "L3"]})
-    assert found.alone["net"] == {
+    assert found.together["net"] == {
         "L1": {"p": pytest.approx(1.1)},
         "L2": {"p": pytest.approx(3.3)},
         "L3": {"p": 0},
     }
+    # The mean over sessions of which one takes twice as long as the other.
+    assert found.alone["net"]["L2"]["p"] == pytest.approx(1.5 * 3.3)
 
 
 def test_layers_slow_down_with_the_share_of_busy_time():

@@ -12,7 +12,7 @@ from dnnplan.deploy.calibrate.fit import Fit, SegmentSample, busy_shares, fit, l
 from dnnplan.deploy.calibrate.gathered import ORIGINALS, PARTS, Gathered, by_parts, task_models
 from dnnplan.deploy.calibrate.layers import layer_times
 from dnnplan.deploy.calibrate.networks import Network, nodes_of_layers, read_network
-from dnnplan.deploy.calibrate.timing import check_seats, time_networks
+from dnnplan.deploy.calibrate.timing import ROUNDS, check_seats, time_networks
 from dnnplan.deploy.run.cores import seats
 from dnnplan.deploy.run.executor import Executor, Pass
 from dnnplan.deploy.run.folder import Folder, open_folder
@@ -47,13 +47,19 @@ def gather(
     networks = _networks(opened, models)
     with tempfile.TemporaryDirectory() as name:
         arrays = input_arrays(opened.manifest, batch=opened.batch)
-        with Executor(opened.program, opened.files, places, arrays, timeout=timeout) as executor:
-            sizes = {value: array.nbytes for value, array in executor.reference.items()}
-            progress(f"{repeats} passes of {len(opened.files)} parts")
-            passes = _passes(executor, repeats // 2)
-            progress(f"{len(networks)} networks on {len(places)} devices, about {seconds:.0f} s")
-            timings = time_networks(networks, places, Path(name), seconds=seconds)
-            passes += _passes(executor, repeats - repeats // 2)
+        passes: list[Pass] = []
+        sizes: dict[str, int] = {}
+
+        def more_passes() -> None:
+            """Passes of the plan in sessions that are opened anew."""
+            with Executor(opened.program, opened.files, places, arrays, timeout=timeout) as executor:
+                sizes.update({value: array.nbytes for value, array in executor.reference.items()})
+                passes.extend(_passes(executor, -(-repeats // ROUNDS)))
+
+        progress(f"{repeats} passes of {len(opened.files)} parts")
+        more_passes()
+        progress(f"{len(networks)} networks on {len(places)} devices, about {seconds:.0f} s")
+        timings = time_networks(networks, places, Path(name), seconds=seconds, between=more_passes)
         layers = {m.name: [layer.name for layer in m.layers] for m in opened.instance.models}
         times = layer_times(networks, timings, layers)
     share = busy_shares(opened.program, _spans(passes))

@@ -147,7 +147,7 @@ class Gathered:
                 for device, seat in self.places.items()
             ),
             networks=tuple(
-                NetworkTimes(network=n, device=d, alone=t.alone.seconds, together=t.together.seconds)
+                NetworkTimes(network=n, device=d, alone=t.alone, together=t.together)
                 for (n, d), t in self.timings.items()
             ),
             best_alone=min(alone.values()),

@@ -56,7 +56,8 @@ def layer_times(
 ) -> LayerTimes:
     """Attribute all kernels; layers that no kernel is left of, since it was fused into another's, take no time.
 
-    Changes of layout at the ends of a network are no part of a layer: passes of the plan say what they take.
+    Changes of layout at the ends of a network are no part of a layer: passes of the plan say what they take. Seconds
+    are means over the rounds.
 
     Parameters
     ----------
@@ -72,12 +73,13 @@ def layer_times(
     }
     for network in networks:
         for device in devices:
-            found = timings[network.name, device]
-            where = attribute(network, found.optimised, [kernel.node for kernel in found.alone.kernels])
-            for condition, timing in (("alone", found.alone), ("together", found.together)):
-                rows = tables[condition][network.model]
-                for layer, seconds in _by_layer(timing, where).items():
-                    rows[layer][device] += seconds
+            rounds = timings[network.name, device].rounds
+            for one in rounds:
+                where = attribute(network, one.optimised, [kernel.node for kernel in one.alone.kernels])
+                for condition, timing in (("alone", one.alone), ("together", one.together)):
+                    rows = tables[condition][network.model]
+                    for layer, seconds in _by_layer(timing, where).items():
+                        rows[layer][device] += seconds / len(rounds)
     return LayerTimes(tables["alone"], tables["together"])
 
 

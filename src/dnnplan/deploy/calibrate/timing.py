@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from dnnplan.deploy.run.errors import RunError
 from dnnplan.deploy.run.sessions import made_up, open_session, pinned, runtime_errors, short
 from dnnplan.instances.errors import InputError
 
-ROUNDS = 3
-"""How often all phases are gone through: what slows the machine for a while does not fall on one of them alone."""
+ROUNDS = 4
+"""How often all phases are gone through, each time with sessions that are opened anew: what slows the machine for a
+while does not fall on one phase alone, and a network may take a quarter longer in one session than in the next."""
 LEAST, MOST = 2, 20
 """Runs in one phase of one round."""
 MOST_EVENTS = 400_000
@@ -49,8 +50,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Timings:
-    """A network on a device, with the other devices idle (`alone`) and busy (`together`).
+class Round:
+    """A network on a device in one pair of sessions, with the other devices idle (`alone`) and busy (`together`).
 
     Attributes
     ----------
@@ -60,16 +61,43 @@ class Timings:
         The graph as the runtime optimised it.
     """
 
-    network: str
-    device: str
     alone: Timing
     together: Timing
     in_turn: float
     optimised: Path
 
 
+@dataclass(frozen=True)
+class Timings:
+    """A network on a device, in several rounds of fresh sessions; seconds are means over the rounds."""
+
+    network: str
+    device: str
+    rounds: tuple[Round, ...]
+
+    @property
+    def alone(self) -> float:
+        """Seconds of a run with the other devices idle."""
+        return float(np.mean([one.alone.seconds for one in self.rounds]))
+
+    @property
+    def together(self) -> float:
+        """Seconds of a run while the other devices work."""
+        return float(np.mean([one.together.seconds for one in self.rounds]))
+
+    @property
+    def in_turn(self) -> float:
+        """Seconds of a run after one of another network, with the other devices idle."""
+        return float(np.mean([one.in_turn for one in self.rounds]))
+
+
 def time_networks(
-    networks: Sequence[Network], places: Mapping[str, Seat], folder: Path, *, seconds: float = 20.0
+    networks: Sequence[Network],
+    places: Mapping[str, Seat],
+    folder: Path,
+    *,
+    seconds: float = 20.0,
+    between: Callable[[], object] = lambda: None,
 ) -> dict[tuple[str, str], Timings]:
     """Time every network on every device.
 
@@ -81,30 +109,51 @@ def time_networks(
         An empty folder for traces.
     seconds
         About how long all of it may take.
+    between
+        Called after each round but the last.
 
     Returns
     -------
     dict
         By network and device.
     """
-    trials = {
-        device: [_Trial(network, device, seat, folder, (i, j)) for j, network in enumerate(networks)]
-        for i, (device, seat) in enumerate(places.items())
-    }
-    one_round = sum(3 * trial.estimate for own in trials.values() for trial in own)
-    one_round += max(sum(2 * trial.estimate for trial in own) for own in trials.values())
-    most_kernels = max(trial.kernels for own in trials.values() for trial in own)
-    runs = int(np.clip(seconds / ROUNDS / one_round, LEAST, MOST))
-    runs = max(1, min(runs, MOST_EVENTS // (2 * (ROUNDS * most_kernels + 1))))
-    for _ in range(ROUNDS):
+    found: dict[tuple[str, str], list[Round]] = {}
+    runs = None
+    for number in range(ROUNDS):
+        if number:
+            between()
+        trials = {
+            device: [
+                _Trial(network, device, seat, folder, (number, i, j)) for j, network in enumerate(networks)
+            ]
+            for i, (device, seat) in enumerate(places.items())
+        }
+        runs = runs or _runs_of_a_phase(list(trials.values()), seconds)
+        _one_round(list(trials.values()), runs)
         for own in trials.values():
-            with pinned(own[0].seat.cores[:1]):
-                for trial in own:
-                    trial.block(runs, together=False)
-                for trial in own * (runs + 1):
-                    trial.run(profiled=False, condition="in turn")
-        _Together(list(trials.values()), runs).run()
-    return {(t.network.name, t.device): t.timings() for own in trials.values() for t in own}
+            for trial in own:
+                found.setdefault((trial.network.name, trial.device), []).append(trial.round())
+    return {(name, device): Timings(name, device, tuple(own)) for (name, device), own in found.items()}
+
+
+def _runs_of_a_phase(trials: Sequence[Sequence[_Trial]], seconds: float) -> int:
+    """Runs of each network in a phase, so that all rounds take about some seconds."""
+    one_round = sum(3 * trial.estimate for own in trials for trial in own)
+    one_round += max(sum(2 * trial.estimate for trial in own) for own in trials)
+    most_kernels = max(trial.kernels for own in trials for trial in own)
+    runs = int(np.clip(seconds / ROUNDS / one_round, LEAST, MOST))
+    return max(1, min(runs, MOST_EVENTS // (2 * (most_kernels + 1))))
+
+
+def _one_round(trials: Sequence[Sequence[_Trial]], runs: int) -> None:
+    """All phases: each device alone, its networks in turn, and all devices at once."""
+    for own in trials:
+        with pinned(own[0].seat.cores[:1]):
+            for trial in own:
+                trial.block(runs, together=False)
+            for trial in list(own) * (runs + 1):
+                trial.run(profiled=False, condition="in turn")
+    _Together(trials, runs).run()
 
 
 @dataclass
@@ -121,9 +170,11 @@ class _Runs:
 class _Trial:
     """The two sessions of a network on a device: without a profile, and with one."""
 
-    def __init__(self, network: Network, device: str, seat: Seat, folder: Path, at: tuple[int, int]) -> None:
+    def __init__(
+        self, network: Network, device: str, seat: Seat, folder: Path, at: tuple[int, int, int]
+    ) -> None:
         self.network, self.device, self.seat = network, device, seat
-        label, stem = f"network {network.name!r} on device {device!r}", f"{at[0]}-{at[1]}"
+        label, stem = f"network {network.name!r} on device {device!r}", "-".join(map(str, at))
         self.optimised = folder / f"{stem}.onnx"
         with pinned(seat.cores):
             self.plain = open_session(network.data, seat, label)
@@ -165,7 +216,8 @@ class _Trial:
             for _ in range(runs):
                 self.run(profiled=profiled, condition="together" if together else "alone")
 
-    def timings(self) -> Timings:
+    def round(self) -> Round:
+        """What was timed; the sessions are closed."""
         trace = Path(self.traced.end_profiling())
         whole, traced = self.runs[False], self.runs[True]
         in_turn = float(np.median(np.array(whole.seconds)[whole.mask("in turn")]))
@@ -173,7 +225,9 @@ class _Trial:
         for condition in ("alone", "together"):
             kernels = tuple(read_trace(trace, traced.mask(condition)))
             found.append(Timing(np.array(whole.seconds)[whole.mask(condition)], kernels))
-        return Timings(self.network.name, self.device, found[0], found[1], in_turn, self.optimised)
+        trace.unlink()
+        del self.plain, self.traced
+        return Round(found[0], found[1], in_turn, self.optimised)
 
 
 def parse_nodes(path: Path) -> list[str]:
