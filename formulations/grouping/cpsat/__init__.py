@@ -35,7 +35,7 @@ def build(problem: GroupingProblem, *, keep_going: Callable[[], bool] = always) 
     UnsupportedError
         An affinity above 1, or none for some pair of tasks.
     """
-    v = create_variables(problem, cp_model.CpModel())
+    v = create_variables(problem, cp_model.CpModel(), keep_going)
     for step in (lambda v: describe(v, measured(problem)), set_objective, lambda v: add_cuts(v, keep_going)):
         if not keep_going():
             return None

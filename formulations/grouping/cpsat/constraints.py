@@ -7,7 +7,7 @@ f(i) a figure of a block for task i.
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -39,8 +39,10 @@ def together_is_transitive(v: Variables) -> None:
     The triangle inequalities of clique partitioning (Groetschel and Wakabayashi 1989). Without them sharing would be no
     partition: i with j and j with k, but not i with k.
     """
-    for level in range(v.problem.levels):
-        for i, j, k in combinations(range(v.problem.n), 3):
+    for level, i in product(range(v.problem.levels), range(v.problem.n)):
+        if not v.keep_going():
+            return
+        for j, k in combinations(range(i + 1, v.problem.n), 2):
             ij, jk, ik = v.parted(level, i, j), v.parted(level, j, k), v.parted(level, i, k)
             for one, first, second in ((ij, jk, ik), (jk, ij, ik), (ik, ij, jk)):
                 v.model.add_bool_or([~one, first, second])

@@ -12,7 +12,7 @@ from ortools.sat.python import cp_model
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.sharing.grouping import GroupingProblem
 from dnnplan.formulations.grouping.answer import Answer
-from dnnplan.formulations.grouping.levels import distances
+from dnnplan.formulations.grouping.levels import always, distances
 
 IntVar: TypeAlias = cp_model.IntVar
 Literal: TypeAlias = Any
@@ -64,12 +64,15 @@ class Variables:
         What each variable is in a known answer.
     unit, constant
         Value of one unit of the model's objective, in that of the instance, and what every task graph costs beside it.
+    keep_going
+        Asked in the longest loops; they end where it says False, and the model is of no use then.
     """
 
     problem: GroupingProblem
     model: cp_model.CpModel
     distance: FloatArray
     step: float
+    keep_going: Callable[[], bool] = always
     apart: list[dict[tuple[int, int], IntVar]] = field(default_factory=list)
     leaders: dict[tuple[int, tuple[int, ...]], Leaders] = field(default_factory=dict)
     count: list[list[IntVar]] = field(default_factory=list)
@@ -109,11 +112,13 @@ class Variables:
         return max((self.steps(level, i, j) for i, j in self.apart[level]), default=0)
 
 
-def create_variables(problem: GroupingProblem, model: cp_model.CpModel) -> Variables:
+def create_variables(
+    problem: GroupingProblem, model: cp_model.CpModel, keep_going: Callable[[], bool] = always
+) -> Variables:
     """Which pairs of tasks have parted at which branch point."""
     distance = distances(problem)
     largest = float(distance.max(initial=0.0))
-    v = Variables(problem, model, distance, largest / STEPS if largest > 0 else 1.0)
+    v = Variables(problem, model, distance, largest / STEPS if largest > 0 else 1.0, keep_going)
     for level in range(problem.levels):
         v.apart.append({(i, j): _apart(v, level, i, j) for i, j in combinations(range(problem.n), 2)})
     return v

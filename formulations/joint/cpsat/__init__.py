@@ -40,7 +40,7 @@ def build(problem: JointProblem, *, keep_going: Callable[[], bool] = always) -> 
         An affinity above 1, or none for some pair of tasks; conditions; a memory that keeps more than one path.
     """
     require_plain(problem)
-    v = create(problem)
+    v = create(problem, keep_going)
     for step in (describe_both, set_objective, lambda v: add_cuts(v, keep_going)):
         if not keep_going():
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ortools.sat.python import cp_model
@@ -9,6 +10,7 @@ from ortools.sat.python import cp_model
 from dnnplan.costs.joint import JointProblem
 from dnnplan.formulations.grouping.cpsat.variables import IntVar, Recipe, create_variables
 from dnnplan.formulations.grouping.cpsat.variables import Variables as GraphVariables
+from dnnplan.formulations.grouping.levels import always
 from dnnplan.formulations.joint.rules import Rule, arcs_of
 
 
@@ -57,9 +59,9 @@ class Variables:
         return self.graph.constant
 
 
-def create(problem: JointProblem) -> Variables:
+def create(problem: JointProblem, keep_going: Callable[[], bool] = always) -> Variables:
     """The task graph; what an order needs is made when it counts."""
-    return Variables(problem, create_variables(problem.grouping, cp_model.CpModel()))
+    return Variables(problem, create_variables(problem.grouping, cp_model.CpModel(), keep_going))
 
 
 def create_first(v: Variables) -> None:
