@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dnnplan
 from benchmarks.case import Measured
@@ -66,9 +66,14 @@ def cold_cancel(name: str) -> Measured:
 
 
 def threads(name: str) -> Measured:
-    """How many of eight searches in eight threads give the answer that they give alone."""
+    """How many of eight searches in eight threads give the answer that they give alone.
+
+    ``cold`` runs the threads first, so that they load libraries and compiled code.
+    """
     runs = [Run(instance=run.instance, solver=run.solver, options=dict(run.options)) for run in eight()]
     runs = larger() if name == "larger" else runs
+    if name != "cold":
+        one_by_one(runs)
     found: dict[int, tuple[object, ...]] = {}
     start = threading.Barrier(len(runs))
 
@@ -84,11 +89,16 @@ def threads(name: str) -> Measured:
         thread.join()
     together = time.perf_counter() - began
     began = time.perf_counter()
-    alone = [answer(dnnplan.solve(run.instance, run.solver, **run.arguments())) for run in runs]
+    alone = one_by_one(runs)
     apart = time.perf_counter() - began
     equal = sum(found.get(number) == known for number, known in enumerate(alone))
     note = f"together {together:.1f} s, one after the other {apart:.1f} s"
     return Measured(float(equal), "equal", float(len(runs)), equal == len(runs), note)
+
+
+def one_by_one(runs: Sequence[Run]) -> list[tuple[object, ...]]:
+    """The answers of one search after the other."""
+    return [answer(dnnplan.solve(run.instance, run.solver, **run.arguments())) for run in runs]
 
 
 def larger() -> list[Run]:
@@ -110,9 +120,7 @@ def larger() -> list[Run]:
 
 def fresh_threads(_: str) -> Measured:
     """The same in a process that finds no compiled code, so that eight threads wait for the compiler at once."""
-    script = (
-        "from benchmarks.embedding_measurements import threads; m = threads(''); print(int(m.value), m.note)"
-    )
+    script = "from benchmarks.embedding_measurements import threads; m = threads('cold'); print(int(m.value), m.note)"
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         run = subprocess.run(
