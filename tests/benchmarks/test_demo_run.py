@@ -75,7 +75,7 @@ def test_measurements_are_taken_in_turns():
     medians, noise = run_measurements.in_turns({"a": kind("a", 2.0), "b": kind("b", 1.0)}, "b")
     assert medians == {"a": 2.0, "b": 1.0}
     assert noise == 0
-    assert asked[:4] == ["a", "b"] * 2
+    assert asked[:8] == ["a", "a", "b", "b"] * 2
 
 
 @pytest.mark.parametrize(
