@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from benchmarks.zygote import MESSAGE, kill_group
+from benchmarks.zygote import MESSAGE, kill_group, kill_tree
 
 ROOT = Path(__file__).resolve().parent.parent
 CAN_FORK = sys.platform == "linux"
@@ -71,7 +71,7 @@ class Fresh:
 
     def kill(self) -> None:
         # Its number is its own until `wait`: nothing is collected before.
-        kill_group(self.pid) if hasattr(os, "killpg") else self._process.kill()
+        kill_tree(self.pid) if hasattr(os, "killpg") else self._process.kill()
 
     def wait(self) -> int | None:
         if hasattr(os, "waitid"):

@@ -24,6 +24,7 @@ from benchmarks.children import ROOT, environment
 from benchmarks.executors import Backend, local_backend
 from benchmarks.runner import run_sweep
 from benchmarks.sweep import Sweep
+from benchmarks.zygote import children_of
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.reports.runs import Row, Store
 
@@ -117,22 +118,13 @@ def victims(sweep: int) -> Iterator[tuple[int, str]]:
     while waiting:
         pid, kind = waiting.pop()
         yield pid, kind
-        for child in _children(pid):
+        for child in children_of(pid):
             command = _command(child)
             if "benchmarks.zygote" in command:
                 # A child of what forks has the same command.
                 waiting.append((child, SOLVING if kind == FORKING else FORKING))
             elif "spawn_main" in command:
                 waiting.append((child, "Dask worker"))
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError):
-                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
-    return found
 
 
 def _command(pid: int) -> str:

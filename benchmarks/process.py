@@ -15,6 +15,7 @@ from benchmarks.case import Answer, Job
 from benchmarks.children import OUTSIDE, ROOT, Child, prepare, start
 from benchmarks.memory import out_of_memory_kills, tree_memory
 from dnnplan.reports.runs.row import CRASHED, KILLED_MEMORY, KILLED_TIME, LOST
+from dnnplan.reports.shown_text import visible
 from dnnplan.reports.units import readable
 
 __all__ = ["ROOT", "default_patience", "run_in_process"]
@@ -24,6 +25,8 @@ UNLIMITED_SECONDS = 3600.0
 LOG_TAIL = 2000
 WATCH_SECONDS = 0.05
 """How often memory is looked at."""
+LET_GO_SECONDS = 5.0
+"""How long the channel of a process that was killed is waited for; what escaped from it may hold it open."""
 
 
 def default_patience(time_limit: float | None) -> float:
@@ -31,13 +34,22 @@ def default_patience(time_limit: float | None) -> float:
     return UNLIMITED_SECONDS if time_limit is None else 2 * time_limit + GRACE_SECONDS
 
 
+class _Outline(msgspec.Struct):
+    """What is to be known of a job before it is handed on."""
+
+    measure: str = ""
+    time_limit: float | None = None
+
+
 def run_in_process(
-    job: Job, *, patience: float | None = None, memory: int | None = None, fresh: bool | None = None
+    job: Job | bytes, *, patience: float | None = None, memory: int | None = None, fresh: bool | None = None
 ) -> Answer:
     """Run a job in a process of its own.
 
     Parameters
     ----------
+    job
+        The job, or its JSON.
     patience
         Seconds until the process is killed; by default twice the time limit and a minute.
     memory
@@ -51,13 +63,15 @@ def run_in_process(
     Answer
         With `error` and `ended` set where the process died, was killed or did not answer.
     """
-    patience = default_patience(job.time_limit) if patience is None else patience
+    text = job if isinstance(job, bytes) else msgspec.json.encode(job)
+    outline = msgspec.json.decode(text, type=_Outline)
+    patience = default_patience(outline.time_limit) if patience is None else patience
     kills_before = out_of_memory_kills()
-    fresh = bool(job.measure) if fresh is None else fresh
+    fresh = bool(outline.measure) if fresh is None else fresh
     child = start(fresh)
     began = time.monotonic()
     with child.log as log:
-        conversation = _Conversation(child, job)
+        conversation = _Conversation(child, text)
         if not fresh:
             prepare()
         try:
@@ -93,12 +107,12 @@ def _verdict(code: int | None, kills_before: int | None) -> str:
 class _Conversation:
     """Hands the job over and reads to the end of the answer, in a thread, so that others can watch meanwhile."""
 
-    def __init__(self, child: Child, job: Job) -> None:
+    def __init__(self, child: Child, job: bytes) -> None:
         self.output = b""
         self.peak: int | None = None
         self._child = child
         self._thread = threading.Thread(
-            target=self._talk, args=(child.question, child.answer, msgspec.json.encode(job)), daemon=True
+            target=self._talk, args=(child.question, child.answer, job), daemon=True
         )
         self._thread.start()
 
@@ -121,7 +135,9 @@ class _Conversation:
 
     def end(self) -> int | None:
         """Wait for the process, and how it ended."""
-        self._thread.join()
+        self._thread.join(LET_GO_SECONDS)
+        if self._thread.is_alive():
+            return self._child.wait()
         # `question` was open until now: the process ends itself once it is closed, as it is when this one is killed.
         with suppress(OSError):
             self._child.question.close()
@@ -163,8 +179,8 @@ def _ending(code: int | None) -> str:
 
 
 def _tail(log: int) -> str:
-    """The last line of the log, without control characters."""
+    """The last line of the log; what cannot be seen is replaced."""
     end = os.lseek(log, 0, os.SEEK_END)
     os.lseek(log, max(0, end - LOG_TAIL), os.SEEK_SET)
     lines = os.read(log, LOG_TAIL).decode(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "nothing in its log"
+    return visible(lines[-1][:300]) if lines else "nothing in its log"

@@ -60,7 +60,7 @@ class Zygote:
                         os.read(self._woken, 4096)
                 elif not self._obey(events):
                     for child in self._states:
-                        kill_group(child)
+                        kill_tree(child)
                     return
             self._collect()
 
@@ -72,7 +72,7 @@ class Zygote:
         if message[:1] == b"K":
             child = int(message[1:])
             if child in self._states:
-                kill_group(child)
+                kill_tree(child)
             return True
         channel, log, state = descriptors
         child = os.fork()
@@ -139,6 +139,29 @@ def kill_group(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
+
+
+def kill_tree(child: int) -> None:
+    """Kill a child that runs and all it started, in whatever session; what has lost its parent is not found."""
+    started, waiting = [], [child]
+    while waiting:
+        found = children_of(waiting.pop())
+        started += found
+        waiting += found
+    kill_group(child)
+    for process in started:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process, signal.SIGKILL)
+
+
+def children_of(process: int) -> list[int]:
+    """Processes that a process has started and that still run, from ``/proc``; none on other systems than Linux."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{process}/task"):
+            with suppress(OSError), open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    return found
 
 
 def _say(state: int, number: int) -> None:

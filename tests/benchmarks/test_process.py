@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import process
 from benchmarks.case import Answer, Job, Task
-from benchmarks.children import CAN_FORK, warm_up
+from benchmarks.children import CAN_FORK, end_all, warm_up
 from benchmarks.executors.work import code_digest, run_task
 from benchmarks.killing import victims
 from benchmarks.memory import tree_memory
@@ -80,6 +80,38 @@ def test_nothing_that_was_started_outlives_a_kill(crash: Job, tmp_path: Path) ->
 
 
 @with_proc
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_has_left_the_session_does_not_outlive_a_kill(fresh: bool, crash: Job, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = (
+        "import os, time\npid = os.fork()\nif not pid:\n    os.setsid()\n    time.sleep(600)\n"
+        f"open({str(note)!r}, 'w').write(str(pid))\ntime.sleep(600)"
+    )
+    # What forks is made anew, so that it finds the module of the job.
+    end_all()
+    answer = run_in_process(msgspec.structs.replace(crash, measure=code), patience=5.0, fresh=fresh)
+    assert answer.ended == KILLED_TIME
+    wait_until(lambda: tree_memory(int(note.read_text())) == 0)
+
+
+@with_proc
+def test_a_limit_is_hard_whoever_holds_the_channel(crash: Job, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = (
+        "import os, time\nif not os.fork():\n    os.setsid()\n    pid = os.fork()\n    if pid:\n"
+        f"        open({str(note)!r}, 'w').write(str(pid))\n        os._exit(0)\n    time.sleep(600)\ntime.sleep(600)"
+    )
+    end_all()
+    answer = run_in_process(msgspec.structs.replace(crash, measure=code), patience=5.0, fresh=False)
+    escaped = int(note.read_text())
+    try:
+        assert answer.ended == KILLED_TIME
+        assert tree_memory(escaped) > 0, "it was waited for"
+    finally:
+        os.kill(escaped, signal.SIGKILL)
+
+
+@with_proc
 @pytest.mark.parametrize("victim", ["solving process", "process that forks"])
 def test_what_somebody_else_kills_is_lost_and_the_next_one_runs(victim: str, endless: Job) -> None:
     answers = in_thread(lambda: run_in_process(endless, patience=100.0))
@@ -108,6 +140,12 @@ def test_a_kill_while_the_system_runs_out_of_memory_says_so(
     job = msgspec.structs.replace(crash, measure="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     answer = run_in_process(job)
     assert (answer.ended, answer.error) == (KILLED_MEMORY, "killed: the system ran out of memory")
+
+
+def test_what_a_process_said_last_is_told_without_what_cannot_be_seen(crash: Job) -> None:
+    code = "import os, sys; sys.stderr.write('first\\n\\x1b[31mred\\n'); sys.stderr.flush(); os._exit(3)"
+    answer = run_in_process(msgspec.structs.replace(crash, measure=code))
+    assert answer.error == "the process ended with code 3 and no answer: \ufffd[31mred"
 
 
 def test_a_worker_with_other_code_refuses(endless: Job) -> None:
