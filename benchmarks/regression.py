@@ -74,14 +74,14 @@ def compare(new: Iterable[Row], old: Iterable[Row], *, tolerance: float = TOLERA
     theirs = {_case(row): row for row in newest(old)}
     ours = {_case(row): row for row in newest(new)}
     both = [case for case in ours if case in theirs]
-    same = [c for c in both if ours[c].instance_hash == theirs[c].instance_hash]
-    pairs = [Pair(new=ours[case], old=theirs[case]) for case in same]
+    same = {case: ours[case].instance_hash == theirs[case].instance_hash for case in both}
+    pairs = [Pair(new=ours[case], old=theirs[case]) for case in both if same[case]]
     return Comparison(
         pairs,
         changes(pairs, tolerance),
         len(ours) - len(both),
         len(theirs) - len(both),
-        [ours[case].instance for case in both if case not in set(same)],
+        [ours[case].instance for case in both if not same[case]],
     )
 
 
@@ -145,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DnnplanError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    console = Console(highlight=False)
+    # Names are text: brackets in them are no markup.
+    console = Console(highlight=False, markup=False)
     console.print(table(found))
     console.print(found.summary())
     return 1 if found.worse else 0

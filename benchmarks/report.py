@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_tables(rows: Sequence[Row]) -> None:
-    console = Console(highlight=False)
+    # Names are text: brackets in them are no markup.
+    console = Console(highlight=False, markup=False)
     for table in summary_tables(rows):
         console.print(table)
 
@@ -55,7 +56,7 @@ def read_rows(path: str | Path) -> list[Row]:
     """
     if not Path(path).is_file():
         raise InputError("no such store; run a suite first: make bench SUITE=selection", source=str(path))
-    with Store(path) as store:
+    with Store(path, read_only=True) as store:
         return store.rows()
 
 

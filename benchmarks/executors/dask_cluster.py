@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from benchmarks.executors.work import code_digest, run_task
 from dnnplan.instances import InputError
@@ -79,7 +80,8 @@ class DaskBackend:
     def __init__(self, client: Any, cluster: Any = None) -> None:
         self._client, self._cluster = client, cluster
         self._numbers = count()
-        self._keys: dict[Future[bytes], str] = {}
+        # Weak: a future holds its answer, and the runner is done with it once the row is written.
+        self._keys: WeakKeyDictionary[Future[bytes], str] = WeakKeyDictionary()
         self._starts: Counter[str] = Counter()
         self._asked_cores = 1
         self._known: list[Any] = []

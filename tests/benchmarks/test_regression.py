@@ -140,6 +140,15 @@ def test_the_command_fails_where_something_is_worse(
     assert "no such store" in capsys.readouterr().err
 
 
+def test_brackets_in_names_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new, old = (
+        write(tmp_path / f"{value:g}.sqlite", [row(instance="a[red]b[/]", solver="x", value=value)])
+        for value in (110.0, 100.0)
+    )
+    assert main([new, old]) == 1
+    assert "a[red]b[/]" in capsys.readouterr().out
+
+
 def test_the_table_shows_both_sides() -> None:
     from rich.console import Console
 
