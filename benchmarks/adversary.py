@@ -1,7 +1,7 @@
-"""Search for instances on which one solver of mapping is worst against another, and keep them as a suite.
+"""The instances of the suite `adversarial`: for each pair of solvers the one on which the first is worst.
 
-python -m benchmarks.adversary --solver heft --against peft --steps 2000
-python -m benchmarks.adversary --all              every pair of the list; writes benchmarks/adversarial/*.json
+`python -m benchmarks.adversary` searches for all of them and writes benchmarks/adversarial/*.json; for a single pair
+there is `dnnplan adversarial`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ import sys
 from itertools import permutations
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from dnnplan.instances.files import dumps
-from dnnplan.instances.instance import Instance
-from dnnplan.solvers.adversarial import Adversarial, find_adversarial
+from dnnplan.solvers.adversarial import find_adversarial
 
 FOLDER = Path(__file__).parent / "adversarial"
 RULES = ("heft", "peft", "cpop", "minmin", "etf", "lookahead")
@@ -26,51 +23,25 @@ STARTS = 3
 
 def main() -> int:
     """Search, print, and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--solver", default="heft")
-    parser.add_argument("--against", default="peft")
-    parser.add_argument("--all", action="store_true")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.adversary", description=__doc__)
     parser.add_argument("--tasks", type=int, default=6)
     parser.add_argument("--devices", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    options = parser.parse_args()
-    pairs = [(options.solver, options.against)]
-    if options.all:
-        pairs = [*permutations(RULES, 2), *((rule, "cpsat") for rule in RULES)]
-    for solver, against in pairs:
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for solver, against in (*permutations(RULES, 2), *((rule, "cpsat") for rule in RULES)):
         # A proof takes some hundred times as long as a rule.
-        steps = options.steps if against != "cpsat" else max(1, options.steps // 20)
-        found = max(
-            (
-                find_adversarial(
-                    solver, against, tasks=options.tasks, devices=options.devices, steps=steps, seed=seed
-                )
-                for seed in range(STARTS)
-            ),
-            key=lambda one: one.ratio,
+        steps = asked.steps if against != "cpsat" else max(1, asked.steps // 20)
+        found = find_adversarial(
+            solver, against, tasks=asked.tasks, devices=asked.devices, steps=steps, starts=STARTS
         )
         print(
             f"{solver} against {against}: {found.ratio:.3f} times as long (at first {found.first:.3f})",
             flush=True,
         )
-        options.folder.mkdir(parents=True, exist_ok=True)
-        (options.folder / f"{found.instance.name}.json").write_text(dumps(kept(found)))
+        (asked.folder / f"{found.instance.name}.json").write_text(dumps(found.recorded()))
     return 0
-
-
-def kept(found: Adversarial) -> Instance:
-    """The instance with how it was found."""
-    about = {
-        "solver": found.solver,
-        "against": found.against,
-        "ratio": round(found.ratio, 6),
-        "seed": found.seed,
-        "steps": found.steps,
-    }
-    return replace(found.instance, extensions={"adversarial": about})
 
 
 def kept_paths() -> list[Path]:

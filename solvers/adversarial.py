@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import msgspec
+
 from dnnplan.costs import mapping_problem
 from dnnplan.instances import Costs, Device, Instance, Layer, Link, Model, Platform, SolverError, Tensor
 from dnnplan.instances.errors import InputError
 from dnnplan.solvers.registry import get_solver
 from dnnplan.solvers.search import Search, Settings
 
-MOST_TASKS, MOST_DEVICES, MOST_STEPS = 64, 16, 1_000_000
+MOST_TASKS, MOST_DEVICES, MOST_STEPS, MOST_STARTS = 64, 16, 1_000_000, 1000
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 1.0
 """Range of works, speeds, sizes and bandwidths."""
 HOT, COLD = 0.2, 0.005
@@ -77,7 +79,16 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Adversarial:
-    """The worst instance that was found, and how many times as long `solver` takes there as `against`."""
+    """The worst instance that was found.
+
+    Parameters
+    ----------
+    ratio, first
+        How many times as long the plan of `solver` takes there as that of `against`, and on the random instance that
+        the search began with.
+    steps, seed
+        Instances that were tried, and the seed of the search that found it.
+    """
 
     instance: Instance
     solver: str
@@ -86,6 +97,17 @@ class Adversarial:
     first: float
     steps: int
     seed: int
+
+    def recorded(self) -> Instance:
+        """The instance with how it was found, as the extension ``adversarial``."""
+        about = {
+            "solver": self.solver,
+            "against": self.against,
+            "ratio": round(self.ratio, 6),
+            "seed": self.seed,
+            "steps": self.steps,
+        }
+        return msgspec.structs.replace(self.instance, extensions={"adversarial": about})
 
 
 def find_adversarial(
@@ -96,6 +118,7 @@ def find_adversarial(
     devices: int = 3,
     steps: int = 1000,
     seed: int = 0,
+    starts: int = 1,
     stop: Callable[[], bool] = lambda: False,
 ) -> Adversarial:
     """Search for an instance on which `solver` is worst against another solver.
@@ -107,14 +130,18 @@ def find_adversarial(
     tasks, devices
         Sizes of the instance, which do not change.
     steps
-        Instances that are tried.
+        Instances that a search tries.
+    seed, starts
+        So many searches, the first with that seed and each other one with the next; the worst instance counts.
     stop
-        Asked before each step.
+        Asked before each step; what has been found by then is returned.
 
     Raises
     ------
     InputError
-        A size or number of steps that is out of range.
+        A size or number that is out of range.
+    UnsupportedError
+        There is no such solver.
     SolverError
         A solver finds no plan.
 
@@ -128,31 +155,44 @@ def find_adversarial(
         ("tasks", tasks, 2, MOST_TASKS),
         ("devices", devices, 1, MOST_DEVICES),
         ("steps", steps, 1, MOST_STEPS),
+        ("starts", starts, 1, MOST_STARTS),
     ):
         if not least <= value <= most:
             raise InputError(f"{name}: {value}, expected {least} to {most}")
+    best = _search(solver, against, tasks, devices, steps, seed, stop)
+    for other in range(seed + 1, seed + starts):
+        if stop():
+            break
+        best = max(best, _search(solver, against, tasks, devices, steps, other, stop), key=lambda f: f.ratio)
+    return best
+
+
+def _search(
+    solver: str, against: str, tasks: int, devices: int, steps: int, seed: int, stop: Callable[[], bool]
+) -> Adversarial:
+    """One search, from a random instance."""
     numbers = random.Random(seed)
-    label = f"{solver}-against-{against}"
     now = _first(numbers, tasks, devices)
     energy = first = _log_ratio(now, solver, against, seed)
-    best, top = now, energy
+    best, top, tried = now, energy, 0
     for step in range(steps):
         if stop():
             break
         heat = HOT * (COLD / HOT) ** (step / steps)
         other = _moved(numbers, now)
         ratio = _log_ratio(other, solver, against, seed)
+        tried += 1
         if ratio >= energy or numbers.random() < math.exp((ratio - energy) / heat):
             now, energy = other, ratio
             if energy > top:
                 best, top = now, energy
     return Adversarial(
-        instance=best.instance(label),
+        instance=best.instance(f"{solver}-against-{against}"),
         solver=solver,
         against=against,
         ratio=math.exp(top),
         first=math.exp(first),
-        steps=steps,
+        steps=tried,
         seed=seed,
     )
 

@@ -8,6 +8,7 @@ import typer
 
 from dnnplan import __version__
 from dnnplan.cli import (
+    adversarial,
     affinity,
     bench,
     calibrate,
@@ -101,4 +102,5 @@ app.command("evaluate-predictor", cls=predict.SeveralFiles, rich_help_panel="Cos
     predict.evaluate_predictor
 )
 app.command("solvers", rich_help_panel="Solvers")(lists.solvers)
+app.command("adversarial", rich_help_panel="Solvers")(adversarial.adversarial)
 app.command("bench", rich_help_panel="Solvers")(bench.bench)
