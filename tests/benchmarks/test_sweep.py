@@ -143,6 +143,12 @@ def test_an_answer_without_a_history_counts_from_its_end() -> None:
     assert primal_integral(row(time_limit=None), 2.0) is None
 
 
+def test_a_plan_that_was_refused_counts_as_none() -> None:
+    history = ((1.0, 2.0, None),)
+    assert primal_integral(row(history=history, value=2.0), 2.0) == pytest.approx(1.0)
+    assert primal_integral(row(history=history, value=2.0, valid=False, status="error"), 2.0) == 5.0
+
+
 def test_best_values_are_those_of_checked_plans_by_sense() -> None:
     rows = [row(), row(solver="bad", value=1.0, valid=False), row(solver="cpsat", value=1.5)]
     rows += [row(instance="most", sense="max", value=v) for v in (1.0, 3.0)]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["html", "md", "csv"]
 SUFFIXES: dict[str, Kind] = {".html": "html", ".htm": "html", ".md": "md", ".csv": "csv"}
+STORES = (".sqlite", ".sqlite3", ".db")
+"""What names of stores end in; a file that is there is known by its content."""
 _SQLITE = b"SQLite format 3\x00"
 
 
@@ -52,7 +54,8 @@ def report(
     """Write a report: summary, tables with confidence intervals, charts that zoom; one file, works offline."""
     kind = _kind(output, to)
     opt.require_free(output, force=force)
-    if all(_is_store(name) for name in files):
+    _require_stores(files)
+    if all(map(_is_store, files)):
         _write_store(files, output, kind, suite, force=force)
         return
     if len(files) > 1:
@@ -78,29 +81,30 @@ def _kind(output: Path, to: Kind | None) -> Kind:
 
 def _is_store(name: str) -> bool:
     """Whether a file is an SQLite file; whether that is a store is found when it is read."""
-    if name == "-" or not Path(name).is_file():
-        if (
-            name != "-"
-            and not Path(name).exists()
-            and Path(name).suffix.lower() in (".sqlite", ".db", ".sqlite3")
-        ):
-            raise InputError(f"{name}: no such file; a store is written by dnnplan bench SUITE --store FILE")
+    if not Path(name).is_file():
         return False
     with Path(name).open("rb") as file:
         return file.read(len(_SQLITE)) == _SQLITE
 
 
-def _write_store(files: Sequence[str], output: Path, kind: Kind, suite: str | None, *, force: bool) -> None:
-    from dnnplan.reports.html.store_document import store_document
+def _require_stores(files: Sequence[str]) -> None:
+    """Refuse names of stores that are not there: as plans they would be refused in other words."""
+    for name in files:
+        if Path(name).suffix.lower() in STORES and not Path(name).exists():
+            raise InputError(f"{name}: no such file; a store is written by dnnplan bench SUITE --store FILE")
 
-    rows = [row for name in files for row in _rows(name)]
-    document = store_document(rows, name=", ".join(Path(name).name for name in files), suite=suite)
+
+def _write_store(files: Sequence[str], output: Path, kind: Kind, suite: str | None, *, force: bool) -> None:
+    from dnnplan.reports.html.store_document import rows_of_suite, store_document
+
+    name = ", ".join(Path(file).name for file in files)
+    rows = rows_of_suite([row for file in files for row in _rows(file)], name, suite)
     if kind == "csv":
         from dnnplan.reports.csv_text import rows_csv
 
-        _save(rows_csv(row for row in rows if suite is None or row.suite == suite), output, force=force)
+        _save(rows_csv(rows), output, force=force)
     else:
-        _write(document, output, kind, force=force)
+        _write(store_document(rows, name=name), output, kind, force=force)
 
 
 def _rows(name: str) -> list[Row]:

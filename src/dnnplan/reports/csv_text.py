@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dnnplan.reports.html.document import Document, Figure, Table
 from dnnplan.reports.runs import Row
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (
     "suite",
     "kind",
@@ -19,11 +19,13 @@ COLUMNS = (
     "layers",
     "devices",
     "solver",
+    "problem",
     "objective",
     "limits",
     "time_limit",
     "seed",
     "workers",
+    "limit_memory",
     "status",
     "stop_reason",
     "value",
@@ -39,6 +41,7 @@ COLUMNS = (
     "target",
     "reached",
     "started_at",
+    "attempts",
     "message",
 )
 

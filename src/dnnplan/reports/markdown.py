@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from dnnplan.reports.html.document import Block, Document, Figure, Section, Table, Tiles, Words
@@ -62,14 +63,12 @@ def _rows(table: Table, rows: Sequence[Sequence[object]]) -> Iterator[str]:
         yield "| " + " | ".join(_plain(getattr(cell, "text", "")) for cell in row) + " |"
 
 
+_ESCAPES = str.maketrans(
+    {"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {character: f"\\{character}" for character in "\\`*_[]|#~$"}
+)
+
+
 def _plain(text: str) -> str:
-    """Text that Markdown takes as it is: no markup, no HTML, one line."""
-    one = " ".join(str(text).split())
-    for character in "\\`*_[]|<>#&~$":
-        one = one.replace(
-            character, f"\\{character}" if character not in "<>&" else f"&{_ENTITIES[character]};"
-        )
-    return one
-
-
-_ENTITIES = {"<": "lt", ">": "gt", "&": "amp"}
+    """Text that Markdown takes as it is: no markup, no HTML, no address that becomes a link; one line."""
+    one = " ".join(str(text).split()).translate(_ESCAPES)
+    return re.sub(r"(?<=www)\.", r"\.", one.replace("://", r":\/\/"), flags=re.IGNORECASE)

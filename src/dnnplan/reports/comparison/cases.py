@@ -12,6 +12,8 @@ from dnnplan.reports.shown_text import shown
 
 EQUAL = 1e-9
 """Relative difference below which two values are the same."""
+WRONG = 1e-6
+"""A bound that is beyond the best value by more than this share of it is wrong; less are floats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Run:
     seconds
         Wall time until the solver came back.
     history
-        (seconds, value, bound) whenever one of them improved.
+        (seconds, value, bound) whenever one of them improved; of a run without an accepted plan only bounds.
     """
 
     method: str
@@ -90,6 +92,16 @@ class Case:
     def infeasible(self) -> bool:
         """Whether a run proved that there is no plan."""
         return any(run.row.status == "infeasible" for run in self.runs)
+
+    @cached_property
+    def contradicted(self) -> bool:
+        """Whether the best plan refutes what a run says is proven: a bound, or that there is no plan."""
+        if self.best is None:
+            return False
+        bounds = [run.bound for run in self.runs if run.bound is not None]
+        slack = WRONG * max(1e-12, abs(self.best))
+        wrong = [self.best - bound if self.maximise else bound - self.best for bound in bounds]
+        return self.infeasible or max(wrong, default=0.0) > slack
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -177,13 +189,15 @@ def _run(row: Row, several: set[str]) -> Run:
     solver = row.solver or "(no solver)"
     limited = row.solver in several and row.time_limit is not None
     valid = row.valid is not False and row.status not in ("error", "infeasible")
+    # What led to a plan that was refused is no progress.
+    history = row.history if valid else tuple((at, None, bound) for at, _, bound in row.history)
     return Run(
         method=f"{solver} {row.time_limit:g} s" if limited else solver,
         row=row,
         value=row.value if valid else None,
         bound=row.bound,
         seconds=row.seconds,
-        history=row.history,
+        history=history,
     )
 
 

@@ -360,7 +360,14 @@ def _memory(evaluation: Evaluation, latency: float, size: float) -> tuple[list[d
             limit = {"color": colour, "width": 1.4, "dash": "dot"}
             ends = {"x": [0, latency / size], "y": [capacity / scale] * 2}
             traces.append(
-                {**common, **ends, "name": names[m], "line": limit, "hoverinfo": "skip", "showlegend": False}
+                {
+                    **common,
+                    **ends,
+                    "name": label(names[m], 36),
+                    "line": limit,
+                    "hoverinfo": "skip",
+                    "showlegend": False,
+                }
             )
     return traces, capacities
 

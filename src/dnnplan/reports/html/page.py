@@ -102,13 +102,15 @@ def _asset(*names: str) -> str:
 
 
 def _bar(document: Document) -> Html:
+    views = (tag("option", v.name, value=k) for k, v in enumerate(document.views))
     choice = tag(
         "label",
         tag("span", "Suite", class_="unseen"),
-        tag("select", *(tag("option", v.name, value=k) for k, v in enumerate(document.views)), id="view"),
+        # Browsers would remember the choice when the page is loaded again, and show the first view with it.
+        tag("select", *views, id="view", autocomplete="off"),
         hidden=True,
     )
-    button = tag("button", "Dark", type="button", id="theme", hidden=True, aria_pressed="false")
+    button = tag("button", "Dark", type="button", id="theme", hidden=True)
     nav = tag("nav", id="sections", aria_label="Sections")
     return tag("div", nav, tag("div", choice, button, class_="side"), class_="bar")
 

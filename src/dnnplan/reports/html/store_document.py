@@ -41,14 +41,7 @@ def store_document(rows: Sequence[Row], *, name: str = "", suite: str | None = N
     InputError
         There are no rows.
     """
-    kept = [row for row in rows if suite is None or row.suite == suite]
-    if not kept:
-        known = ", ".join(dict.fromkeys(shown(row.suite, 40) for row in rows))
-        raise InputError(
-            f"{name or 'store'}: no rows of the suite '{suite}', expected one of {known}"
-            if rows
-            else f"{name or 'store'}: no rows to report; run a suite into it: dnnplan bench SUITE --store FILE"
-        )
+    kept = rows_of_suite(rows, name, suite)
     suites = tuple(dict.fromkeys(row.suite for row in kept))
     views = [_view(kept, ALL if len(suites) > 1 else shown(suites[0], 40), "")]
     if 1 < len(suites) <= MOST_SUITES:
@@ -56,6 +49,24 @@ def store_document(rows: Sequence[Row], *, name: str = "", suite: str | None = N
     title = f"Runs of {shown(name)}" if name else "Runs"
     shared = [Section("All rows", [store_tables.rows_table(kept)])]
     return Document(title=title, subtitle=_dates(kept), views=views, shared=shared, facts=_facts(kept))
+
+
+def rows_of_suite(rows: Sequence[Row], name: str = "", suite: str | None = None) -> list[Row]:
+    """The rows that a report is about; None: those of all suites.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    kept = [row for row in rows if suite is None or row.suite == suite]
+    if kept:
+        return kept
+    store = name or "store"
+    if not rows:
+        raise InputError(f"{store}: no rows to report; run a suite into it: dnnplan bench SUITE --store FILE")
+    known = ", ".join(dict.fromkeys(shown(row.suite, 40) for row in rows))
+    raise InputError(f"{store}: no rows of the suite '{suite}', expected one of {known}")
 
 
 def _view(rows: Sequence[Row], name: str, group: str) -> View:

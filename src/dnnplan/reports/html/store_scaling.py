@@ -41,8 +41,8 @@ def scaling_figure(cases: Sequence[Case], kinds: Mapping[str, Kind], styles: Sty
         caption=(
             "One mark for each case, and a power law, layers to the power of an exponent, fitted by least squares on "
             "logarithms; the legend has the exponents with 95 % confidence intervals. Runs that a limit stopped "
-            "are drawn "
-            "faint and are not part of a fit, so exponents of methods with many of them are too small."
+            "are drawn faint and are not part of a fit; cases that were never within 1 % of the best known value, and "
+            "gaps of 0, have no mark. So exponents of methods with many of them are too small."
         ),
         variants=variants,
         layout={"xaxis": {"type": "log", "title": "layers", "exponentformat": "none"}},

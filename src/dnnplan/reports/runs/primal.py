@@ -12,7 +12,7 @@ def primal_integral(row: Row, best: float) -> float | None:
     """Integral of the primal gap over the time limit, seconds: 0 is best, the time limit is worst.
 
     The gap is 1 until there is a plan, then ``|value - best| / max(|value|, |best|)``; it stays as it is
-    after the run has ended. Needs a time limit and a history.
+    after the run has ended. A plan that `check` refused is none. Needs a time limit.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ def primal_integral(row: Row, best: float) -> float | None:
     """
     if row.time_limit is None or row.kind != "solve":
         return None
+    if row.valid is False:
+        return row.time_limit
     values = [(at, value) for at, value, _ in row.history if value is not None]
     if row.value is not None and (not values or values[-1][1] != row.value):
         # The answer after the last check may be the only thing a heuristic reports.

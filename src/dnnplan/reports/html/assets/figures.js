@@ -254,7 +254,7 @@ const figures = (() => {
     if (variants.length > 1) box.append(variants.length > 4 ? list(figure, variants, choice) : radios(figure, variants, choice));
     const zoomable = figure.spec.layout.zoom !== false;
     const buttons = [["−", "Zoom out", () => zoom(figure, 2, 0)], ["+", "Zoom in", () => zoom(figure, 0.5, 0)], ["‹", "Earlier part", () => zoom(figure, 1, -0.25)],
-      ["›", "Later part", () => zoom(figure, 1, 0.25)], ["Reset", "Show all", () => reset(figure)], ["PNG", "Save as picture", () => save(figure)]];
+      ["›", "Later part", () => zoom(figure, 1, 0.25)], ["Reset", "Reset, show all", () => reset(figure)], ["PNG", "PNG, save as picture", () => save(figure)]];
     const group = make("div", { class: "zoom", role: "group", "aria-label": `View of ${title}` });
     for (const [text, label, act] of zoomable ? buttons : buttons.slice(-1)) {
       const button = make("button", { type: "button", "aria-label": `${label}: ${title}`, title: label }, text);

@@ -95,9 +95,9 @@ const tables = (() => {
     const title = state.box.dataset.title;
     const search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search in ${title}` });
     const count = make("span", { role: "status" });
-    const back = make("button", { type: "button", "aria-label": "Previous page" }, "‹ Back");
+    const back = make("button", { type: "button", "aria-label": "Back, previous page" }, "‹ Back");
     const next = make("button", { type: "button", "aria-label": "Next page" }, "Next ›");
-    const every = make("button", { type: "button", "aria-pressed": "false" }, "Show all");
+    const every = make("button", { type: "button" }, "Show all");
     search.addEventListener("input", async () => { await whole(state); state.text = search.value.toLocaleLowerCase(); state.page = 0; show(state); });
     back.addEventListener("click", () => { state.page -= 1; show(state); });
     next.addEventListener("click", async () => { await whole(state); state.page += 1; show(state); });
@@ -105,7 +105,6 @@ const tables = (() => {
       await whole(state);
       state.size = state.size === PAGE ? Infinity : PAGE;
       state.page = 0;
-      every.setAttribute("aria-pressed", String(state.size !== PAGE));
       every.textContent = state.size === PAGE ? "Show all" : "Show pages";
       show(state);
     });

@@ -48,7 +48,6 @@ const theme = (() => {
   let button = null;
   function label() {
     if (!button) return;
-    button.setAttribute("aria-pressed", String(isDark()));
     button.textContent = isDark() ? "☀ Light" : "☾ Dark";
   }
 
