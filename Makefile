@@ -6,11 +6,10 @@
 #   make bench [SUITE=selection] [LIMIT=seconds] [STORE=file]   run a suite; finished rows are not run again
 #   make report                                                 real networks, exact against heuristic: demo-output/report.html
 #   make page [SUITE=selection] [STORE=file]                    write benchmarks/results/SUITE.md from the store
-#   make bench-mapping, make report-mapping                      all suites of mapping; two hours, then one page
+#   make bench-mapping, make report-mapping                      all suites of mapping, then one page
 #   make bench-tasks, make report-tasks                          all suites of grouping and ordering
 #   make bench-costs, make report-costs                          all suites of latency models
-#   make bench-serving, make report-serving                      the suite of serving
-#   make bench-all                                               every suite, then every page of results; many hours
+#   make bench-all                                               every suite, then every page of results; goes on where it was stopped
 #   make docs                                                    the site of docs/ into site/, warnings are errors
 #   make fuzz [INPUTS=1000000]                                   feed every reader; goes on where it was stopped
 #   make audit | sbom | lock                                     licences and known faults; sbom.json; requirements-dev.lock
@@ -30,7 +29,7 @@ COSTS := predictors this-machine
 TASKS := antler fronts sharing-scale conditional choosing tasks sop ssp
 
 .PHONY: demo demo-tasks demo-costs demo-run test venv lint types bench report page bench-mapping report-mapping bench-tasks report-tasks \
-	bench-costs report-costs bench-serving report-serving bench-all docs fuzz audit sbom lock clean
+	bench-costs report-costs bench-all docs fuzz audit sbom lock clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -104,12 +103,6 @@ bench-costs: $(VENV)/.demo
 report-costs: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.report $(COSTS:%=benchmarks/results/%.sqlite) \
 		--output benchmarks/results/predictors.md
-
-bench-serving: $(VENV)/.demo
-	$(BIN)/dnnplan bench serving --store benchmarks/results/serving.sqlite
-
-report-serving: $(VENV)/.demo
-	$(BIN)/python -m benchmarks.report benchmarks/results/serving.sqlite --output benchmarks/results/serving.md
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

@@ -17,7 +17,6 @@ from dnnplan.instances.canonical import plain
 from dnnplan.instances.files import dumps, loads_instance
 from dnnplan.instances.generators import chain, random_small, task_sharing, whole_instance
 from dnnplan.instances.instance import Instance
-from dnnplan.instances.yaml_text import print_yaml
 
 
 def instances() -> list[Instance]:
@@ -354,11 +353,6 @@ def front() -> list[bytes]:
         {"values": {"latency": 2.0, "energy": 2.0}},
     ]
     return [json.dumps({"objectives": ["latency", "energy"], "front": rows}).encode()]
-
-
-def as_yaml(make: Callable[[], list[bytes]]) -> Callable[[], list[bytes]]:
-    """JSON seeds as YAML."""
-    return lambda: [print_yaml(json.loads(text)).encode() for text in make()]
 
 
 def texts(*lines: str) -> Callable[[], list[bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -167,6 +168,14 @@ def test_bench_all_runs_every_suite_and_writes_every_page() -> None:
     for variable, page in (("MAPPING", "mapping"), ("TASKS", "tasks"), ("COSTS", "predictors")):
         (line,) = [text for text in makefile.splitlines() if text.startswith(f"{variable} :=")]
         assert set(line.split(":=")[1].split()) == set(everything.PAGES[page]) - {"sop-long"}
+
+
+def test_the_protocol_lists_every_suite_with_the_minutes_it_can_take() -> None:
+    page = (Path(benchmarks.suites.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)`(?: \*)? \| (.+) \| (\d+) \|$", page, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == sorted(SUITES)
+    # Suites of published data have no cases where the data are not.
+    assert {name for name, _, minutes in rows if suite_seconds(name) > 60 * int(minutes)} == set()
 
 
 def test_bench_all_goes_on_after_a_suite_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
