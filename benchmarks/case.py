@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from dnnplan.instances import Instance, Result
 from dnnplan.instances.fields import Record
 
@@ -91,6 +93,15 @@ class Task(Record, kw_only=True):
     """
 
     job: Job
+    patience: float
+    memory: int | None = None
+    code: str = ""
+
+
+class SealedTask(Record, kw_only=True):
+    """A `Task` whose job is left as the JSON that it came as: who only hands it on need not read it."""
+
+    job: msgspec.Raw
     patience: float
     memory: int | None = None
     code: str = ""

@@ -110,7 +110,7 @@ class _Run:
         self._backend, self._store, self._tracker = backend, store, tracker
         self._again, self._on_row, self._on_status = again, on_row, on_status
         self._out: dict[Future[bytes], tuple[int, Planned, int]] = {}
-        self._finished: list[tuple[int, Row]] = []
+        self._back: list[tuple[int, Planned, int, bytes]] = []
         self._rows: dict[int, Row] = {}
         self._names: dict[str, str] = {}
         self._stale: dict[str, list[str]] = {}
@@ -179,21 +179,26 @@ class _Run:
         # Each submission that came to nothing, and each start by a worker that died, was an attempt.
         before = attempt - 1 + max(0, starts - 1)
         try:
-            answer = msgspec.json.decode(future.result(), type=Answer)
+            text = future.result()
         except Exception as error:
             most = MOST_SUBMISSIONS if self._backend.counts and not starts else ATTEMPTS
             if before + 1 < most:
                 self._hand_out(index, task, attempt + 1)
                 return
-            answer = lost(error, before + 1)
-        else:
-            answer = msgspec.structs.replace(answer, attempts=before + answer.attempts)
-        self._finished.append((index, filled_in(task.row, answer, worker=self._number(answer.worker))))
+            text = msgspec.json.encode(lost(error, before + 1))
+            before = 0
+        self._back.append((index, task, before, text))
 
     def _write(self) -> None:
-        """Write what has come back, each row in a transaction of its own."""
-        while self._finished:
-            index, row = self._finished.pop(0)
+        """Read what has come back, and write each row in a transaction of its own."""
+        while self._back:
+            index, task, before, text = self._back.pop(0)
+            try:
+                answer = msgspec.json.decode(text, type=Answer)
+            except msgspec.DecodeError as error:
+                answer = lost(error, 1)
+            answer = msgspec.structs.replace(answer, attempts=before + answer.attempts)
+            row = filled_in(task.row, answer, worker=self._number(answer.worker))
             self._store.add(row, instead_of=self._stale.pop(row.case_key, ()))
             self._rows[index] = row
             self._tracker.finish(index, row)

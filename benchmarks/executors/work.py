@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.case import Answer, Task
+from benchmarks.case import Answer, SealedTask
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.process import run_in_process
 from dnnplan.reports.runs.row import LOST, REFUSED
@@ -26,7 +26,7 @@ def run_task(task: bytes) -> bytes:
     Only data goes in and out. A worker that runs other code than the sweep was started with says so and does
     nothing: its numbers would be filed under versions that they do not come from.
     """
-    asked = msgspec.json.decode(task, type=Task)
+    asked = msgspec.json.decode(task, type=SealedTask)
     if asked.code and asked.code != code_digest():
         error = (
             f"the worker runs other code, {code_digest()}, than the sweep, {asked.code}: update its checkout"
@@ -36,7 +36,7 @@ def run_task(task: bytes) -> bytes:
     while answer.ended == LOST and attempt < ATTEMPTS:
         attempt += 1
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        answer = run_in_process(asked.job, patience=asked.patience, memory=asked.memory)
+        answer = run_in_process(bytes(asked.job), patience=asked.patience, memory=asked.memory)
     return msgspec.json.encode(
         msgspec.structs.replace(
             answer, attempts=attempt, started_at=started, worker=worker_name(), machine=describe_machine()
