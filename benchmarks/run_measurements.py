@@ -90,7 +90,8 @@ def prediction(pair: str, folder: Path) -> Measured:
     note = (
         f"predicted {1e3 * found['predicted']:.2f} ms, measured {1e3 * found['two']:.2f} ms (medians of "
         f"{-(-TURNS // SESSIONS)} in each of {sessions}), "
-        f"{found['parts']:.0f} parts, {found['moves']:.0f} transfers, A/A noise {100 * found['noise']:.2f} %, "
+        f"{found['parts']:.0f} parts, {found['moves']:.0f} transfers; the best core alone {1e3 * found['one']:.2f} ms, "
+        f"{1e3 * found['predicted one']:.2f} when calibrated; A/A noise {100 * found['noise']:.2f} %, "
         f"outputs {'equal' if found['apart'] <= 1e-5 else 'DIFFER'}{before_others(bool(found['ahead']))}"
     )
     return Measured(off, "%", 100 * OFF, off <= 100 * OFF and found["apart"] <= 1e-5, note)
