@@ -323,7 +323,7 @@ RECORDS = {
     for record in vars(module).values()
     if inspect.isclass(record)
     and issubclass(record, msgspec.Struct)
-    and record.__name__ not in ("Problem", "Record")
+    and record.__name__ not in ("Problem", "Record", "Section")
 }
 
 

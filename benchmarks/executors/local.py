@@ -16,6 +16,10 @@ class LocalBackend(ExecutorBackend):
         super().__init__(self._threads, slots=jobs, name="local")
         warm_up()
 
+    def capacity(self) -> int:
+        """One more than run, so that the next one begins while the sweep reads what the last one said."""
+        return super().capacity() + 1
+
     def close(self, *, hurry: bool) -> None:
         if hurry:
             end_all(stop=True)
