@@ -29,14 +29,14 @@ from dnnplan.solvers.start import propose_simple_plans
 if TYPE_CHECKING:
     from dnnplan.solvers.replan.walk import Walk
 
-RESERVE, LEAST_RESERVE = 1.5, 0.004
+RESERVE, LEAST_RESERVE = 1.5, 0.006
 """What is left of the time for the last check, beside the last evaluation: times what the first took, and seconds."""
 BUSY, SLICE = 1.5, 0.008
 """Seconds by seconds of the processor from which others have it too, and for how long at a time: then that is left."""
 PROVE_FROM, PROVE_AT_MOST, PROVE_SHARE, PROVE_WITHIN = 1.0, 600, 0.6, 0.9
 """Seconds left, and (layer, device) pairs, for the exact model; its share of the time, and how much of that it may plan
 with, since it looks at the clock less often."""
-CHECK_BY_VIEW, TWO_CHECKS, SLOW_BOUND = 3.0, 4.0, 0.05
+CHECK_BY_VIEW, TWO_CHECKS, SLOW_BOUND = 3.5, 4.0, 0.05
 """Time of a check by that of the view, at most, before one was made; how many such times must be left for another one
 before the search; seconds from which the slow bound has its turn."""
 REBUILD = 2.0
