@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import BinaryIO
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from benchmarks.case import Answer, Job
 from benchmarks.children import OUTSIDE, ROOT, Child, prepare, start
 from benchmarks.memory import out_of_memory_kills, tree_memory
+from benchmarks.worker import BEGIN, SOLVED
 from dnnplan.reports.runs.row import CRASHED, KILLED_MEMORY, KILLED_TIME, LOST
 from dnnplan.reports.shown_text import visible
 from dnnplan.reports.units import readable
@@ -41,8 +44,42 @@ class _Outline(msgspec.Struct):
     time_limit: float | None = None
 
 
+class Turn:
+    """One job's place among so many that run at once, from its start until it is solved.
+
+    Before it has the place, its process reads the job; after it has given it back, the plan is judged. The next job
+    waits for neither.
+
+    Parameters
+    ----------
+    free
+        Numbers of the places that nobody has.
+    """
+
+    def __init__(self, free: SimpleQueue[int]) -> None:
+        self._free, self._lock = free, threading.Lock()
+        self._held: int | None = None
+        self.last = 0
+
+    def take(self) -> None:
+        """Wait for a place."""
+        self.last = self._held = self._free.get()
+
+    def release(self) -> None:
+        """Give it back, if that was not done before."""
+        with self._lock:
+            held, self._held = self._held, None
+        if held is not None:
+            self._free.put(held)
+
+
 def run_in_process(
-    job: Job | bytes, *, patience: float | None = None, memory: int | None = None, fresh: bool | None = None
+    job: Job | bytes,
+    *,
+    patience: float | None = None,
+    memory: int | None = None,
+    fresh: bool | None = None,
+    turn: Turn | None = None,
 ) -> Answer:
     """Run a job in a process of its own.
 
@@ -57,6 +94,8 @@ def run_in_process(
         second, so that it may hold more for a moment.
     fresh
         A new interpreter, not a fork of one that has imported everything; by default for measurements.
+    turn
+        Its place among others; None: it need not wait.
 
     Returns
     -------
@@ -69,12 +108,13 @@ def run_in_process(
     kills_before = out_of_memory_kills()
     fresh = bool(outline.measure) if fresh is None else fresh
     child = start(fresh)
-    began = time.monotonic()
     with child.log as log:
-        conversation = _Conversation(child, text)
+        conversation = _Conversation(child, text, turn)
         if not fresh:
             prepare()
         try:
+            conversation.begin()
+            began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
             verdict = _watch(conversation, child, began + patience, memory)
         except BaseException:
             child.kill()
@@ -82,7 +122,7 @@ def run_in_process(
             raise
         answer = None if verdict else conversation.answer()
         if answer is not None:
-            return answer
+            return msgspec.structs.replace(answer, started_at=started)
         code = conversation.end()
         seconds = time.monotonic() - began
         if verdict == KILLED_TIME:
@@ -94,7 +134,9 @@ def run_in_process(
             error = f"{_ending(code)}: {_tail(log.fileno())}"
             if verdict == KILLED_MEMORY:
                 error = "killed: the system ran out of memory"
-        return Answer(error=error, ended=verdict, seconds=seconds, peak_memory=conversation.peak)
+        return Answer(
+            error=error, ended=verdict, seconds=seconds, peak_memory=conversation.peak, started_at=started
+        )
 
 
 def _verdict(code: int | None, kills_before: int | None) -> str:
@@ -107,14 +149,20 @@ def _verdict(code: int | None, kills_before: int | None) -> str:
 class _Conversation:
     """Hands the job over and reads to the end of the answer, in a thread, so that others can watch meanwhile."""
 
-    def __init__(self, child: Child, job: bytes) -> None:
+    def __init__(self, child: Child, job: bytes, turn: Turn | None) -> None:
         self.output = b""
         self.peak: int | None = None
-        self._child = child
+        self._child, self._turn, self._begun = child, turn, threading.Event()
         self._thread = threading.Thread(
             target=self._talk, args=(child.question, child.answer, job), daemon=True
         )
         self._thread.start()
+
+    def begin(self) -> None:
+        """Wait for its turn, and let the process begin."""
+        if self._turn is not None:
+            self._turn.take()
+        self._begun.set()
 
     def over(self, seconds: float) -> bool:
         """Wait for so long at most; whether the answer has ended."""
@@ -135,6 +183,7 @@ class _Conversation:
 
     def end(self) -> int | None:
         """Wait for the process, and how it ended."""
+        self._begun.set()
         self._thread.join(LET_GO_SECONDS)
         if self._thread.is_alive():
             return self._child.wait()
@@ -147,10 +196,25 @@ class _Conversation:
 
     def _talk(self, question: BinaryIO, answer: BinaryIO, job: bytes) -> None:
         # What dies in the middle has no answer, or only a part of one.
-        with suppress(OSError, ValueError):
+        try:
             question.write(job + b"\n")
             question.flush()
-            self.output = answer.read()
+            self._begun.wait()
+            question.write(BEGIN)
+            question.flush()
+            first = answer.readline()
+            if first == SOLVED:
+                self._end_turn()
+                first = b""
+            self.output = first + answer.read()
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.release()
 
 
 def _watch(conversation: _Conversation, child: Child, deadline: float, memory: int | None) -> str:

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,9 @@ import msgspec
 
 from benchmarks.case import Answer, Job, Measured
 from dnnplan.instances import DnnplanError
+
+BEGIN, SOLVED = b"begin\n", b"solved\n"
+"""What a process waits for once it has read its job, and what it says before the plan is judged."""
 
 
 def main() -> None:
@@ -32,8 +36,15 @@ def serve(question: BinaryIO, answer: BinaryIO) -> None:
     """Read the job, run it, and answer; end at once when nobody waits for the answer any more."""
     first_to_go()
     job = msgspec.json.decode(question.readline(), type=Job)
+    if question.readline() != BEGIN:
+        os._exit(1)
     threading.Thread(target=_end_with_parent, args=(question.fileno(),), daemon=True).start()
-    found = run_job(job)
+
+    def solved() -> None:
+        answer.write(SOLVED)
+        answer.flush()
+
+    found = run_job(job, solved)
     with answer:
         answer.write(msgspec.json.encode(found))
 
@@ -45,10 +56,16 @@ def first_to_go() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def run_job(job: Job) -> Answer:
-    """Solve or measure; whatever goes wrong becomes the answer's `error`."""
+def run_job(job: Job, solved: Callable[[], None] = lambda: None) -> Answer:
+    """Solve or measure; whatever goes wrong becomes the answer's `error`.
+
+    Parameters
+    ----------
+    solved
+        Called when the search is over, before its plan is judged.
+    """
     try:
-        answer = _measure(job) if job.measure else _solve(job)
+        answer = _measure(job) if job.measure else _solve(job, solved)
     except DnnplanError as error:
         answer = Answer(error=f"{type(error).__name__}: {error}", ended="error")
     except Exception as error:
@@ -60,7 +77,7 @@ def run_job(job: Job) -> Answer:
     return msgspec.structs.replace(answer, peak_memory=peak_memory())
 
 
-def _solve(job: Job) -> Answer:
+def _solve(job: Job, solved: Callable[[], None]) -> Answer:
     from dnnplan.costs.check import check
     from dnnplan.solvers import solve
     from dnnplan.solvers.facade import with_objective
@@ -78,6 +95,7 @@ def _solve(job: Job) -> Answer:
         seed=job.seed,
     )
     seconds = time.perf_counter() - began
+    solved()
     violations: tuple[str, ...] | None = None
     if result.plan is not None:
         # The plan as a file would hold it, so that the verdict is one on what is stored.

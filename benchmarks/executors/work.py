@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -13,14 +12,14 @@ import msgspec
 
 from benchmarks.case import Answer, SealedTask
 from benchmarks.machine import describe_machine, describe_versions
-from benchmarks.process import run_in_process
+from benchmarks.process import Turn, run_in_process
 from dnnplan.reports.runs.row import LOST, REFUSED
 
 ATTEMPTS = 2
 """A process that somebody else ends costs one more attempt."""
 
 
-def run_task(task: bytes) -> bytes:
+def run_task(task: bytes, turn: Turn | None = None) -> bytes:
     """Run a `Task` within its limits; the answer is an `Answer`.
 
     Only data goes in and out. A worker that runs other code than the sweep was started with says so and does
@@ -35,11 +34,10 @@ def run_task(task: bytes) -> bytes:
     attempt, answer = 0, Answer(ended=LOST)
     while answer.ended == LOST and attempt < ATTEMPTS:
         attempt += 1
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        answer = run_in_process(bytes(asked.job), patience=asked.patience, memory=asked.memory)
+        answer = run_in_process(bytes(asked.job), patience=asked.patience, memory=asked.memory, turn=turn)
     return msgspec.json.encode(
         msgspec.structs.replace(
-            answer, attempts=attempt, started_at=started, worker=worker_name(), machine=describe_machine()
+            answer, attempts=attempt, worker=worker_name(turn), machine=describe_machine()
         )
     )
 
@@ -54,6 +52,7 @@ def code_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def worker_name() -> str:
+def worker_name(turn: Turn | None = None) -> str:
     """A name that tells the workers of a sweep apart; the sweep gives them numbers instead."""
-    return f"{os.uname().nodename if hasattr(os, 'uname') else ''}/{os.getpid()}/{threading.get_ident()}"
+    place = threading.get_ident() if turn is None else turn.last
+    return f"{os.uname().nodename if hasattr(os, 'uname') else ''}/{os.getpid()}/{place}"
