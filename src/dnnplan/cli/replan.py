@@ -148,9 +148,7 @@ def _prepare(*, compile_first: bool) -> None:
     if compile_first or is_there():
         warm_up()
     else:
-        note(
-            "the compiled search is not there yet: only repaired; `dnnplan replan --warm-up` compiles it, once"
-        )
+        note("the compiled search is not there yet: only repaired; the same with --warm-up compiles it, once")
 
 
 def _since_start(entered: float) -> float:
