@@ -186,6 +186,7 @@ class _Conversation:
         self._begun.set()
         self._thread.join(LET_GO_SECONDS)
         if self._thread.is_alive():
+            self._end_turn()
             return self._child.wait()
         # `question` was open until now: the process ends itself once it is closed, as it is when this one is killed.
         with suppress(OSError):

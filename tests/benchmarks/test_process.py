@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from benchmarks.children import CAN_FORK, end_all, warm_up
 from benchmarks.executors.work import code_digest, run_task
 from benchmarks.killing import victims
 from benchmarks.memory import tree_memory
-from benchmarks.process import run_in_process
+from benchmarks.process import Turn, run_in_process
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.reports.runs.row import KILLED_MEMORY, KILLED_TIME, LOST, REFUSED
 
@@ -173,6 +174,30 @@ def test_several_threads_share_one_process_that_forks(endless: Job) -> None:
     job = msgspec.structs.replace(endless, time_limit=0.5)
     waiting = [in_thread(partial(run_in_process, msgspec.structs.replace(job, seed=s))) for s in range(3)]
     assert [answer.error for answers in waiting for answer in answers()] == ["", "", ""]
+
+
+def test_a_job_begins_when_its_turn_comes(endless: Job) -> None:
+    job = msgspec.structs.replace(endless, solver="heft", time_limit=5.0)
+    run_in_process(job)
+    free: SimpleQueue[int] = SimpleQueue()
+    turn = Turn(free)
+    answers = in_thread(lambda: run_in_process(job, turn=turn))
+    assert not free.qsize()
+    time.sleep(1.0)
+    free.put(7)
+    (answer,) = answers()
+    assert answer.error == ""
+    assert turn.last == 7
+    assert free.get_nowait() == 7, "the place is not given back"
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(3)", "raise ValueError('no')"], ids=["died", "failed"])
+def test_a_place_is_given_back_whatever_becomes_of_the_job(code: str, crash: Job) -> None:
+    free: SimpleQueue[int] = SimpleQueue()
+    free.put(0)
+    answer = run_in_process(msgspec.structs.replace(crash, measure=code), turn=Turn(free))
+    assert answer.error
+    assert free.qsize() == 1
 
 
 def in_thread(work: Callable[[], Answer]) -> Callable[[], list[Answer]]:
