@@ -181,12 +181,14 @@ def test_a_job_begins_when_its_turn_comes(endless: Job) -> None:
     run_in_process(job)
     free: SimpleQueue[int] = SimpleQueue()
     turn = Turn(free)
-    answers = in_thread(lambda: run_in_process(job, turn=turn))
-    assert not free.qsize()
-    time.sleep(1.0)
+    found: list[Answer] = []
+    thread = threading.Thread(target=lambda: found.append(run_in_process(job, turn=turn)), daemon=True)
+    thread.start()
+    thread.join(timeout=1.0)
+    assert not found, "it did not wait"
     free.put(7)
-    (answer,) = answers()
-    assert answer.error == ""
+    thread.join(timeout=120)
+    assert [answer.error for answer in found] == [""]
     assert turn.last == 7
     assert free.get_nowait() == 7, "the place is not given back"
 
