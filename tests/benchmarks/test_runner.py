@@ -131,7 +131,8 @@ def test_finished_rows_are_not_run_again_unless_asked(probe: Path) -> None:
     assert run_suite("probe", probe, on_row=run_now.append) == first
     assert run_now == []
     again = run_suite("probe", probe, again=True, on_row=run_now.append)
-    assert [row.key for row in run_now] == [row.key for row in first]
+    # A plan is judged while the next row is solved, so rows may be written in another order.
+    assert sorted(row.key for row in run_now) == sorted(row.key for row in first)
     with Store(probe) as store:
         assert store.rows() == again
 

@@ -54,6 +54,8 @@ def test_cases_are_unique_and_known(suite: str) -> None:
     if folder is not None and not (data_folder() / folder).is_dir():
         assert cases == ()
         pytest.skip(f"no data in {data_folder() / folder}; set DNNPLAN_DATA")
+    if not cases and not data_folder().is_dir():
+        pytest.skip(f"no data in {data_folder()}; set DNNPLAN_DATA")
     assert cases
     assert [c for c, n in Counter(map(identity, cases)).items() if n > 1] == []
     for case in cases:
