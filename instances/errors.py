@@ -8,6 +8,8 @@ from msgspec import Struct
 
 LISTED = 100
 """How many problems the message of an error lists; `problems` holds all of them."""
+LONGEST, LONGEST_LISTED = 20_000, 900
+"""Characters of a message, and of each problem that it lists; names in a file may be as long as the file."""
 
 
 class DnnplanError(Exception):
@@ -44,15 +46,20 @@ class InputError(DnnplanError, ValueError):
         self.source = source
         head = f"{source}: " if source else ""
         if message and not problems:
-            text = head + message
+            text = head + _cut(message, LONGEST)
         elif len(self.problems) == 1:
-            text = head + str(self.problems[0])
+            text = head + _cut(str(self.problems[0]), LONGEST)
         else:
-            lines = [f"{head}{len(self.problems)} problems", *(f"  {p}" for p in self.problems[:LISTED])]
+            listed = (f"  {_cut(str(p), LONGEST_LISTED)}" for p in self.problems[:LISTED])
+            lines = [f"{head}{len(self.problems)} problems", *listed]
             if len(self.problems) > LISTED:
                 lines.append(f"  ... and {len(self.problems) - LISTED} more")
             text = "\n".join(lines)
         super().__init__(text)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 class FormatError(InputError):

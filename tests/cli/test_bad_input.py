@@ -63,6 +63,7 @@ def test_bad_files(run, tmp_path, name, command):
         (["tiny/hand", "--platform", "phone-sok"], "did you mean phone-soc"),
         (["tiny/hand", "--select", "3"], "take no option 'select'"),
         (["tiny/hand", "--dim", "batch=0"], "'0' is not a positive whole number"),
+        (["tiny/hand", "--dim", "batch=" + "9" * 5000], "is not a positive whole number"),
         (["tiny/hand", "--output", "plan.txt"], "ends in .json, .yaml, .yml"),
         (["tiny/hand", "--output", "nowhere/plan.json"], "there is no folder nowhere"),
         (["tiny/hand", "--warm-start", "nothing.json"], "nothing.json: No such file"),

@@ -177,10 +177,24 @@ def test_export_tables(run, planned, tmp_path):
     assert done.exit_code == 2
 
 
+def test_files_of_others_are_not_replaced(run, planned, tmp_path):
+    assert run("export", planned, "--to", "csv", "--output", "tables").exit_code == 0
+    assert run("export", planned, "--to", "csv", "--output", "tables", "--force").exit_code == 0
+    (tmp_path / "tables" / "mine.csv").write_text("1,2")
+    done = run("export", planned, "--to", "csv", "--output", "tables", "--force")
+    assert done.exit_code == 2
+    assert "'mine.csv', which this command did not write" in done.stderr.replace("\n", " ")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "original.onnx").write_bytes(b"weights")
+    assert run("split", planned, "--output", "models", "--force").exit_code == 2
+    assert (tmp_path / "models" / "original.onnx").read_bytes() == b"weights"
+
+
 def test_export_annotated_models(run, planned, tmp_path):
     done = run("export", planned, "--to", "onnxruntime", "--output", "annotated")
     assert "exits.onnx: session.layer_assignment_settings = " in done.stdout
     assert {path.name for path in (tmp_path / "annotated").iterdir()} == {
+        ".written-by-dnnplan",
         "annotations.json",
         "exits.onnx",
         "mobile.onnx",

@@ -50,6 +50,7 @@ def test_written_and_read_back(folder):
         "manifest.json",
         "instance.json",
         "plan.json",
+        ".written-by-dnnplan",
         *(segment.file for segment in manifest.segments),
     }
 

@@ -19,6 +19,7 @@ pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, save
 
 from dnnplan.costs.profile.setting import available_cores
+from dnnplan.deploy.differences import LEAST, difference
 from dnnplan.deploy.manifest import Manifest, Value
 from dnnplan.deploy.run import (
     Executor,
@@ -33,7 +34,7 @@ from dnnplan.deploy.run import (
 )
 from dnnplan.deploy.run import cores as seating
 from dnnplan.deploy.run import executor as executing
-from dnnplan.deploy.run.api import checked_pass, difference
+from dnnplan.deploy.run.api import checked_pass
 from dnnplan.deploy.run.guard import Guarded
 from dnnplan.deploy.run.inputs import input_arrays, read_inputs
 from dnnplan.deploy.run.priority import ahead_of_others
@@ -373,6 +374,11 @@ def test_difference_sees_shapes_and_infinities():
     assert difference(np.array([1, np.nan], np.float32), np.array([1, np.nan], np.float32)) == 0
     assert difference(np.array([1, np.nan], np.float32), np.array([1, 2], np.float32)) == float("inf")
     assert difference(np.array([0.0, 11.0]), np.array([0.0, 10.0])) == pytest.approx(0.1)
+    infinite = np.array([np.inf, 1.0])
+    assert difference(infinite, infinite) == 0
+    assert difference(infinite, -infinite) == difference(infinite, np.array([np.nan, 1.0])) == float("inf")
+    assert difference(np.array([2**53]), np.array([2**53 + 1])) == LEAST
+    assert difference(np.array([True]), np.array([False])) == float("inf")
 
 
 def test_noise_of_turns():

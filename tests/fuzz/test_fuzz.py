@@ -59,7 +59,7 @@ def test_the_fuzzer_sees_what_readers_must_not_do(monkeypatch) -> None:
         raise KeyError("x")
 
     def long(data: bytes, folder: Path) -> None:
-        raise InputError("x" * 200_000)
+        raise UnsupportedError("x" * 200_000)
 
     for bad, what in ((hangs, "CPU time"), (untyped, "KeyError"), (long, "message of")):
         reader = feeding.Reader(feed=bad, seeds=list, mutate=mt.mutate_bytes)
@@ -173,3 +173,35 @@ def test_seeds_are_json_where_they_are_said_to_be() -> None:
     for name in ("plan", "result", "events", "costs"):
         for data in READERS[name].seeds()[:1]:
             assert json.loads(data)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"cat": "Node", "name": "a_kernel_time", "dur": 1' + "0" * 400 + ', "args": {"op_name": "Conv"}}',
+        '{"cat": "Node", "name": "a_kernel_time", "dur": 1, "args": {"op_name": "Conv", '
+        '"input_type_shape": [{"float": [1e999]}]}}',
+    ],
+    ids=["duration", "shape"],
+)
+def test_a_trace_with_numbers_beyond_all_measure(event, tmp_path) -> None:
+    import numpy as np
+
+    from dnnplan.costs.profile.trace import read_trace
+    from dnnplan.instances import FormatError
+
+    path = tmp_path / "trace.json"
+    path.write_text(f"[{event}]")
+    with pytest.raises(FormatError, match="not a trace"):
+        read_trace(path, np.array([True]))
+
+
+def test_messages_are_short_whatever_names_are() -> None:
+    from dnnplan.instances import InputError
+    from dnnplan.instances.errors import Problem
+
+    name = "x" * 50_000
+    several = InputError(problems=[Problem(name, "no")] * 200, source="file")
+    assert len(str(several)) < 100_000
+    assert several.problems[0].path == name
+    assert len(str(InputError(problems=[Problem(name, "no")]))) < 21_000

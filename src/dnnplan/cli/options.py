@@ -109,13 +109,19 @@ def parse_limits(texts: Iterable[str] | None) -> dict[str, float]:
     return limits
 
 
+DIGITS = 18
+"""Of the largest dimension: it has to fit into 64 bits."""
+
+
 def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
     """Dimensions by name, from ``batch=1``."""
     dims: dict[str, int] = {}
     for text in texts or ():
         name, value = split_assignment(text, "--dim")
-        if not value.isdecimal() or int(value) < 1:
-            raise InputError(f"--dim {text}: '{value}' is not a positive whole number")
+        if not value.isdecimal() or len(value) > DIGITS or int(value) < 1:
+            raise InputError(
+                f"--dim {text[:60]}: '{value[:20]}' is not a positive whole number below 10^{DIGITS}"
+            )
         dims[name] = int(value)
     return dims
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dnnplan.costs.profile.extras import onnxruntime
+from dnnplan.deploy.differences import difference
 from dnnplan.deploy.folder import part_path, read_manifest
 from dnnplan.deploy.manifest import Manifest, Value
 from dnnplan.deploy.sources import whole_model
@@ -123,7 +124,7 @@ def verify(
             )
         if a.tobytes() != b.tobytes():
             bitwise = False
-            worst = max(worst, _difference(a, b))
+            worst = max(worst, difference(a, b))
     return Verification(outputs=len(outputs), bitwise=bitwise, worst=worst)
 
 
@@ -208,15 +209,3 @@ def _numbers(value: Value, seed: int, dims: Mapping[str, int]) -> np.ndarray[Any
     if value.dtype in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
         return random.integers(0, 4, shape).astype(value.dtype)
     raise UnsupportedError(f"input {value.id}: no numbers of type {value.dtype} can be made up")
-
-
-def _difference(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    """Largest difference over the largest number; infinite where one has a number and the other has none."""
-    if a.dtype.kind not in "fiu" or a.size == 0:
-        return 0.0 if np.array_equal(a, b) else float("inf")
-    left, right = a.astype(np.float64), b.astype(np.float64)
-    if not np.array_equal(np.isfinite(left), np.isfinite(right)):
-        return float("inf")
-    finite = np.isfinite(left)
-    scale = max(float(np.abs(right[finite]).max(initial=0.0)), np.finfo(np.float64).tiny)
-    return float(np.abs(left[finite] - right[finite]).max(initial=0.0)) / scale

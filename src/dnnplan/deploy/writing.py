@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dnnplan.instances.errors import InputError
 
-_OURS = re.compile(r"manifest\.json|instance\.json|plan\.json|annotations\.json|.*\.(onnx|weights|csv)")
-"""Names of the files that may be replaced."""
+WRITTEN = ".written-by-dnnplan"
+"""File with the names of all others in the folder, a line each: what may be replaced."""
+MOST_BYTES = 10_000_000
 
 
 @contextmanager
@@ -22,23 +23,29 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     overwrite
-        Replace a folder that has nothing but files of the kinds that are written here.
+        Replace a folder that has nothing but files that were written here.
 
     Raises
     ------
     InputError
-        `target` is a file, has files and `overwrite` is not set, or has files of other kinds.
+        `target` is a file, has files and `overwrite` is not set, or has other files.
     """
     require_free_folder(target, overwrite=overwrite)
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
     temporary.mkdir()
     try:
         yield temporary
+        names = sorted(entry.name for entry in temporary.iterdir())
+        (temporary / WRITTEN).write_text("\n".join(names), encoding="utf-8")
         require_free_folder(target, overwrite=overwrite)
         if target.exists() and any(target.iterdir()):
             old = target.with_name(f".{target.name[:100]}.{os.getpid()}.old")
             os.rename(target, old)
-            os.rename(temporary, target)
+            try:
+                os.rename(temporary, target)
+            except OSError:
+                os.rename(old, target)
+                raise
             shutil.rmtree(old)
         else:
             os.rename(temporary, target)  # over an empty folder too
@@ -55,11 +62,20 @@ def require_free_folder(target: Path, *, overwrite: bool = False) -> None:
     names = [entry.name for entry in target.iterdir()] if target.exists() else []
     if names and not overwrite:
         raise InputError(f"{target}: is not empty; --force replaces what an earlier call wrote")
-    other = [name for name in names if not _OURS.fullmatch(name) or not (target / name).is_file()]
+    ours = _written(target) if names else set()
+    other = sorted(name for name in names if name not in ours or not (target / name).is_file())
     if other:
         raise InputError(
             f"{target}: has {other[0]!r}, which this command did not write; it is not replaced, choose another folder"
         )
+
+
+def _written(folder: Path) -> set[str]:
+    """Names of the files that were written into a folder here, with that of their list; none where there is no list."""
+    path = folder / WRITTEN
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return set()
+    return {WRITTEN, *path.read_text(encoding="utf-8", errors="replace").split("\n")}
 
 
 def plain_name(text: str) -> str:

@@ -59,7 +59,7 @@ def read_trace(path: Path, counted: NDArray[np.bool_]) -> list[KernelTimes]:
             found.setdefault(event["name"], []).append(float(event["dur"]))
             last[event["name"]] = event["args"]
         return [_kernel(name, durations, last[name], counted) for name, durations in found.items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"not a trace of ONNX Runtime: {error!r}", source=str(path)) from None
 
 

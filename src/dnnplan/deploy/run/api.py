@@ -10,6 +10,7 @@ import numpy as np
 
 from dnnplan.costs import Evaluation
 from dnnplan.costs.explain import covered
+from dnnplan.deploy.differences import difference
 from dnnplan.deploy.run.cores import Seat, seats
 from dnnplan.deploy.run.executor import Executor, Pass, begins
 from dnnplan.deploy.run.folder import Folder, open_folder
@@ -147,26 +148,6 @@ def checked_pass(executor: Executor, reference: Mapping[str, Array]) -> float:
     executor.run()
     found = executor.outputs()
     return max((difference(found[value], reference[value]) for value in found), default=0.0)
-
-
-def difference(found: Array, expected: Array) -> float:
-    """Largest difference of two arrays, relative to the largest number of the second; infinite for other shapes.
-
-    Examples
-    --------
-    >>> difference(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
-    0.5
-    """
-    if found.shape != expected.shape or found.dtype != expected.dtype:
-        return float("inf")
-    if np.array_equal(found, expected, equal_nan=found.dtype.kind == "f"):
-        return 0.0
-    one, two = found.astype(np.float64), expected.astype(np.float64)
-    if not np.array_equal(np.isfinite(one), np.isfinite(two)):
-        return float("inf")
-    finite = np.isfinite(two)
-    apart, scale = np.abs(one[finite] - two[finite]), np.abs(two[finite])
-    return float(apart.max(initial=0.0) / max(scale.max(initial=0.0), np.finfo(np.float64).tiny))
 
 
 def make_report(
