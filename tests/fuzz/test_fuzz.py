@@ -22,7 +22,7 @@ from benchmarks.fuzzing.feeding import Finding, feed, input_of, prepared, read_s
 from benchmarks.fuzzing.readers import READERS
 from dnnplan.costs.npz import read_npz
 from dnnplan.costs.runtime.files import load_predictor
-from dnnplan.instances import FormatError, InputError
+from dnnplan.instances import FormatError, InputError, SolverError
 from dnnplan.reports.html.front_document import read_front
 from dnnplan.reports.runs import Store
 
@@ -59,7 +59,7 @@ def test_the_fuzzer_sees_what_readers_must_not_do(monkeypatch) -> None:
         raise KeyError("x")
 
     def long(data: bytes, folder: Path) -> None:
-        raise UnsupportedError("x" * 200_000)
+        raise SolverError("x" * 200_000)
 
     for bad, what in ((hangs, "CPU time"), (untyped, "KeyError"), (long, "message of")):
         reader = feeding.Reader(feed=bad, seeds=list, mutate=mt.mutate_bytes)
