@@ -91,10 +91,11 @@ def test_a_killed_run_goes_on_with_no_row_twice_and_none_lost(probe: Path) -> No
     run_now: list[Row] = []
     rows = run_suite("probe", probe, seeds=(0, 1), on_row=run_now.append)
 
+    # Rows are stored as they end: the places of a sweep may finish in another order than the suite's.
     with Store(probe) as store:
-        assert store.rows() == rows
+        assert sorted(store.rows(), key=lambda row: row.key) == sorted(rows, key=lambda row: row.key)
         assert store.problems() == []
-    assert [row.key for row in rows] == [row.key for row in [*before, *run_now]]
+    assert sorted(row.key for row in rows) == sorted(row.key for row in [*before, *run_now])
     expected = [(s, seed) for s in ("compute_first", "single_device", "heft") for seed in (0, 1)]
     assert [(row.solver, row.seed) for row in rows] == expected
     assert Counter((row.solver, row.seed) for row in [*before, *run_now]) == Counter(expected)
