@@ -21,7 +21,7 @@ from dnnplan.instances.json_text import parse_json, print_json
 from dnnplan.instances.plan import PLAN_VERSION, Plan
 from dnnplan.instances.platform import Platform
 from dnnplan.instances.result import Result
-from dnnplan.instances.validation import ensure_valid, semantic_problems
+from dnnplan.instances.validation import ensure_valid, note_valid, semantic_problems
 from dnnplan.instances.validation.platforms import platform_problems
 from dnnplan.instances.validation.structure import decode, record_problems
 from dnnplan.instances.wording import Report, show
@@ -270,4 +270,5 @@ def _decode_instance(tree: dict[str, Any], newer: str, name: str | None) -> Inst
     problems = semantic_problems(instance)
     if problems:
         raise InstanceError(problems=problems, source=name)
+    note_valid(instance)
     return instance

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dnnplan.instances import formats
+from dnnplan.instances.arguments import refuse, require_several
 from dnnplan.instances.catalogue import bundled_names, combine, load_bundled, load_platform, platform_names
 from dnnplan.instances.errors import InputError, MissingDependencyError, UnsupportedError
 from dnnplan.instances.files import HEAD_BYTES, read_bytes, read_instance
@@ -67,7 +68,10 @@ def load(
     >>> load("tiny/hand").name
     'tiny/hand'
     """
-    sources = [source] if isinstance(source, str | Path) else list(source)
+    if isinstance(source, str | Path):
+        sources = [source]
+    else:
+        sources = list(require_several(source, "source", "a name, a file, or several"))
     instances = load_all(sources, platform=platform, dims=dims, format=format, select=select, **options)
     if len(instances) > 1:
         names = ", ".join(str(s) for s in sources)
@@ -93,6 +97,8 @@ def load_all(
     """
     if not sources:
         raise InputError("no instance given, expected a file, a bundled name, or - for standard input")
+    if dims is not None and not isinstance(dims, Mapping):
+        refuse("dims", dims, "numbers by name of a dimension, e.g. {'batch': 1}, or None")
     asked = _asked(dims, select, options)
     where = platform if isinstance(platform, Platform) or platform is None else load_platform(platform)
     loaded = [(str(source), _read(source, format, asked)) for source in sources]

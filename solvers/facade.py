@@ -16,6 +16,13 @@ from dnnplan.costs.feasibility import reason_for_infeasibility
 from dnnplan.costs.objectives import TOLERANCE, UNITS, Terms, objective_name, objective_unit, objective_value
 from dnnplan.formulations.mapping.bounds import broken_limit
 from dnnplan.instances import Instance, ObjectiveValue, Plan, Result, SolverError, UnsupportedError, Violation
+from dnnplan.instances.arguments import (
+    refuse,
+    require_instance,
+    require_search,
+    require_several,
+    require_text,
+)
 from dnnplan.instances.objective import parse_objective
 from dnnplan.instances.result import GAP_TOLERANCE, Status
 from dnnplan.instances.validation import ensure_valid
@@ -70,7 +77,7 @@ def solve(
     Raises
     ------
     InputError
-        The instance is not valid, or the warm start does not fit it.
+        The instance is not valid, the warm start does not fit it, or an argument is of the wrong kind or out of range.
     UnsupportedError
         Unknown solver or objective, or an objective that the solver cannot optimise.
 
@@ -82,6 +89,18 @@ def solve(
     'optimal'
     """
     began = time.perf_counter()
+    require_text(solver, "solver", "the name of a solver")
+    require_text(problem, "problem", "the name of a problem", optional=True)
+    require_search(
+        time_limit=time_limit,
+        work_limit=work_limit,
+        workers=workers,
+        seed=seed,
+        gap=gap,
+        warm_start=warm_start,
+        on_progress=on_progress,
+        stop=stop,
+    )
     given = instance
     instance = with_objective(instance, objective, limits)
     ensure_valid(instance)
@@ -139,9 +158,17 @@ def compare(
     Returns
     -------
     list of (instance, result), instances first, solvers in the order given.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        As in `solve`; `solvers` is one name and not several.
     """
-    several = [instances] if isinstance(instances, Instance) else list(instances)
-    return [(instance, solve(instance, solver, **options)) for instance in several for solver in solvers]
+    if isinstance(instances, Instance):
+        instances = (instances,)
+    several = require_several(instances, "instances", "a dnnplan.Instance or several")
+    names = require_several(solvers, "solvers", "several names of solvers")
+    return [(instance, solve(instance, solver, **options)) for instance in several for solver in names]
 
 
 def with_objective(instance: Instance, objective: str | None, limits: Mapping[str, float] | None) -> Instance:
@@ -151,7 +178,13 @@ def with_objective(instance: Instance, objective: str | None, limits: Mapping[st
     ------
     UnsupportedError
         A limit has an unknown name.
+    InputError
+        Neither an objective nor limits by name.
     """
+    require_instance(instance)
+    require_text(objective, "objective", "the text of an objective", optional=True)
+    if limits is not None and not isinstance(limits, Mapping):
+        refuse("limits", limits, "limits by name, e.g. {'energy': 0.5}, or None")
     if objective is not None:
         parse_objective(objective)
         instance = msgspec.structs.replace(instance, objective=objective)

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 from dnnplan.costs.objectives import measure
 from dnnplan.instances import InputError, Instance, Plan, Result
+from dnnplan.instances.arguments import require_instance, require_search
+from dnnplan.instances.wording import show
 from dnnplan.solvers.facade import solve
 
 TOLERANCE = 1e-6
@@ -84,8 +87,10 @@ def pareto_front(
     UnsupportedError
         The solver does not optimise one of the two.
     """
-    if points < 2:
-        raise InputError(f"points: {points}, expected at least 2 (the two ends)")
+    require_instance(instance)
+    require_search(time_limit=time_limit, warm_start=warm_start)
+    if not isinstance(points, Integral) or points < 2:
+        raise InputError(f"points: {show(points)}, expected at least 2 (the two ends)")
     if first == second:
         raise InputError(f"a Pareto front needs two objectives, got {first} twice")
     run = _Runs(

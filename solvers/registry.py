@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from dnnplan.costs.objectives import UNITS
 from dnnplan.instances import UnsupportedError, plugins
+from dnnplan.instances.arguments import require_text
 from dnnplan.instances.errors import PluginError
-from dnnplan.instances.wording import suggestion
+from dnnplan.instances.wording import show, suggestion
 
 ALL_OBJECTIVES = tuple(UNITS)
 
@@ -171,7 +172,14 @@ whole plan (whole) is what ``joint`` means where tasks are mapped as well."""
 
 
 def solver_names(problem: str = "mapping") -> tuple[str, ...]:
-    """Names of all solvers of a problem, those of other packages included."""
+    """Names of all solvers of a problem, those of other packages included.
+
+    Raises
+    ------
+    UnsupportedError
+        There is no such problem.
+    """
+    _require_problem(problem)
     return (*PROBLEMS[problem], *plugins.plugins(_group(problem), PROBLEMS[problem]))
 
 
@@ -181,10 +189,12 @@ def get_solver(name: str, problem: str = "mapping") -> Solver:
     Raises
     ------
     UnsupportedError
-        There is none; the message names the closest.
+        There is none, or no such problem; the message names the closest.
     PluginError
         It is one of another package, and cannot be used.
     """
+    _require_problem(problem)
+    require_text(name, "solver", "the name of a solver")
     own = PROBLEMS[problem]
     if name in own:
         module, attribute = own[name].split(":")
@@ -212,6 +222,13 @@ def usable_solvers(problem: str = "mapping") -> dict[str, Solver]:
 def solver_complaints(problem: str = "mapping") -> tuple[str, ...]:
     """What is wrong with solvers of other packages, for people who list them."""
     return plugins.complaints(_group(problem), PROBLEMS[problem], lambda plugin: _loaded(plugin, problem))
+
+
+def _require_problem(problem: str) -> None:
+    if not isinstance(problem, str) or problem not in PROBLEMS:
+        raise UnsupportedError(
+            f"problem {show(problem)} has no solvers; expected one of {', '.join(PROBLEMS)}"
+        )
 
 
 def _group(problem: str) -> str:

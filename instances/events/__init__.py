@@ -4,7 +4,7 @@ An event says what is different from now on: a device is lost or throttled, a li
 removed, a batch changed. `apply` gives the instance after some events; `dnnplan.solvers.replan` plans for it.
 """
 
-from dnnplan.instances.events.effects import apply
+from dnnplan.instances.events.effects import apply, several_events
 from dnnplan.instances.events.reading import loads_events, read_events, with_files
 from dnnplan.instances.events.records import (
     EVENTS_VERSION,
@@ -37,5 +37,6 @@ __all__ = [
     "apply",
     "loads_events",
     "read_events",
+    "several_events",
     "with_files",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dnnplan.instances.arguments import refuse
 from dnnplan.instances.errors import FormatError, InputError, Problem
 from dnnplan.instances.events.records import EVENTS_VERSION, KINDS, Event, ModelAdded, ModelCosts
 from dnnplan.instances.events.tasks import tables_of
@@ -37,12 +38,14 @@ def loads_events(data: bytes | str, source: str | None = None) -> tuple[Event, .
     >>> loads_events('{"kind": "device_throttled", "device": "npu", "speed": 0.5}')
     (DeviceThrottled(device='npu', speed=0.5, power=None, mode=None),)
     """
+    if not isinstance(data, str | bytes):
+        refuse("data", data, "JSON text; events_of reads data that is parsed")
     raw = data.encode() if isinstance(data, str) else data
     return events_of(parse_json(raw, source), source)
 
 
 def read_events(path: str | Path) -> tuple[Event, ...]:
-    """Read a file of events; see `loads_events`."""
+    """Read a file of events; see `loads_events`. A file that cannot be opened is an `OSError`."""
     data, _, label = read_bytes(path)
     return loads_events(data, label)
 

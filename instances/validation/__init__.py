@@ -20,7 +20,9 @@ from dnnplan.instances.wording import Report, at, show
 FIRST_FORMAT = "1.0"
 """No solver of this version read the sections of ordering and grouping: files may say less in them."""
 
-__all__ = ["ensure_valid", "semantic_problems", "validate"]
+_KNOWN = "_valid"
+
+__all__ = ["ensure_known_valid", "ensure_valid", "note_valid", "semantic_problems", "validate"]
 
 
 def validate(instance: Instance) -> tuple[Problem, ...]:
@@ -46,6 +48,18 @@ def ensure_valid(instance: Instance, source: str | None = None) -> None:
     problems = validate(instance)
     if problems:
         raise InstanceError(problems=problems, source=source)
+    note_valid(instance)
+
+
+def note_valid(instance: Instance) -> None:
+    """Remember of this very object that it has been found valid."""
+    instance.__dict__[_KNOWN] = True
+
+
+def ensure_known_valid(instance: Instance, source: str | None = None) -> None:
+    """As `ensure_valid`, at once for an object that has been found valid before: where milliseconds count."""
+    if _KNOWN not in instance.__dict__:
+        ensure_valid(instance, source)
 
 
 def semantic_problems(instance: Instance) -> tuple[Problem, ...]:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from msgspec.structs import replace
 
+from dnnplan.costs import Evaluation
 from dnnplan.instances import InputError, Instance, Plan
-from dnnplan.instances.events import Event, apply
+from dnnplan.instances.arguments import (
+    LARGEST_SEED,
+    is_number,
+    refuse,
+    require_instance,
+    require_number,
+    require_plan,
+    require_stop,
+    require_whole,
+)
+from dnnplan.instances.events import Event, apply, several_events
+from dnnplan.instances.validation import ensure_known_valid
 from dnnplan.solvers.facade import with_objective
 from dnnplan.solvers.replan.migration import DEFAULT_WEIGHT
 from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.report import report, result_of
 from dnnplan.solvers.replan.result import ReplanResult
 from dnnplan.solvers.replan.run import Run
-from dnnplan.solvers.replan.subject import subject
+from dnnplan.solvers.replan.subject import Subject, subject
 
 DEADLINE = 0.05
 """Seconds, where none are given."""
@@ -47,7 +60,8 @@ def replan(
     events
         What happened.
     after
-        Instead of events: the instance as it is now. Layers are recognised by their keys.
+        Instead of events: the instance as it is now, with `objective` and `limits`. Layers are recognised by their
+        keys.
     deadline
         Seconds until the plan has to be there; they count from the call. Compiled code is only used where `warm_up` has
         loaded it.
@@ -69,7 +83,8 @@ def replan(
     Raises
     ------
     InputError
-        The events or the plan do not fit the instance.
+        The events or the plan do not fit the instance, an instance is not valid, or an argument is of the wrong kind
+        or out of range.
     InfeasibleError
         After the events nothing can run any more.
     UnsupportedError
@@ -90,8 +105,18 @@ def replan(
     return replanner.replan(events, after=after, deadline=deadline, stop=stop, began=began)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Use:
+    """What is in use: replaced as a whole, so that threads that re-plan meanwhile see the old or the new one."""
+
+    instance: Instance
+    plan: Plan
+    subject: Subject
+    evaluation: Evaluation
+
+
 class Replanner:
-    """A plan in use, ready to be changed at once.
+    """A plan in use, ready to be changed at once. Several threads may re-plan, and one of them accept.
 
     Parameters
     ----------
@@ -110,11 +135,24 @@ class Replanner:
         seed: int = 0,
     ) -> None:
         self.weight = _weight(migration)
-        self.seed = seed
-        self.instance = with_objective(instance, objective, limits)
-        self.plan = plan
-        self._subject, self._old = subject(self.instance, plan)
-        self.instance.hash()  # the text of its networks, which events leave as they are, is made before they come
+        require_whole(seed, "seed", 0, LARGEST_SEED)
+        require_plan(plan)
+        self.seed = int(seed)
+        asked = with_objective(instance, objective, limits)
+        self._objective, self._limits = objective, dict(limits or {})
+        ensure_known_valid(asked)
+        self._use = _use(asked, plan)
+        asked.hash()  # the text of its networks, which events leave as they are, is made before they come
+
+    @property
+    def instance(self) -> Instance:
+        """What the plan in use is for."""
+        return self._use.instance
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in use."""
+        return self._use.plan
 
     def replan(
         self,
@@ -125,22 +163,24 @@ class Replanner:
         stop: Callable[[], bool] | None = None,
         began: float | None = None,
     ) -> ReplanResult:
-        """A plan for the instance after some events; see `replan`. The plan in use stays until `accept`.
+        """A plan for the instance after some events; see `replan`, errors too. The plan in use stays until `accept`.
 
         Parameters
         ----------
         began
             Moment of `time.perf_counter` that the deadline counts from; None: now.
         """
+        require_number(began, "began", "a moment of time.perf_counter()", optional=True)
         began = time.perf_counter() if began is None else began
-        if not deadline > 0:
-            raise InputError(f"deadline: {deadline}, expected seconds > 0")
-        several = (events,) if isinstance(events, Event) else tuple(events)
+        require_number(deadline, "deadline", "seconds", above=True)
+        require_stop(stop)
+        several = several_events(events)
         if after is not None and several:
             raise InputError("got events and an instance as it is after them, expected one of them")
+        use = self._use
         with WithoutCollection(deadline):
-            instance = apply(self.instance, several) if after is None else after
-            run = Run(self._subject, self._old, instance, self.weight, self.seed, began, deadline, stop)
+            instance = apply(use.instance, several) if after is None else self._asked_of(after)
+            run = Run(use.subject, use.evaluation, instance, self.weight, self.seed, began, deadline, stop)
             run.finish()
             kinds = tuple(str(event.__struct_config__.tag) for event in several)
             told = replace(report(run), events=kinds)
@@ -152,17 +192,30 @@ class Replanner:
         Raises
         ------
         InputError
-            It has no valid plan.
+            It has no valid plan, or is no result of `replan`.
         """
+        if not isinstance(done, ReplanResult):
+            refuse("done", done, "what replan has returned")
         if done.result.plan is None or not done.result.valid:
             raise InputError("the result has no valid plan to go on with")
-        self.instance, self.plan = done.instance, done.result.plan
-        self._subject, self._old = subject(self.instance, self.plan)
+        self._use = _use(done.instance, done.result.plan)
+
+    def _asked_of(self, after: Instance) -> Instance:
+        """The instance as it is now, with the objective and the limits that were asked for."""
+        require_instance(after, "after")
+        ensure_known_valid(after, source="after")
+        return with_objective(after, self._objective, self._limits)
+
+
+def _use(instance: Instance, plan: Plan) -> _Use:
+    asked, evaluation = subject(instance, plan)
+    return _Use(instance=instance, plan=plan, subject=asked, evaluation=evaluation)
 
 
 def _weight(migration: Weight) -> float:
-    if migration == "free":
-        return 0.0
-    if isinstance(migration, str) or not 0 <= migration < float("inf"):
-        raise InputError(f"migration: {migration!r}, expected a weight >= 0 or 'free'")
-    return float(migration)
+    if isinstance(migration, str):
+        if migration == "free":
+            return 0.0
+    elif is_number(migration) and 0 <= migration < float("inf"):
+        return float(migration)
+    refuse("migration", migration, "a finite weight >= 0 or 'free'")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dnnplan.instances import Instance, Result
+from dnnplan.instances.arguments import refuse, require_search
 from dnnplan.solvers.facade import solve
 
 Method = Literal["sequential", "alternating", "joint"]
@@ -71,7 +72,7 @@ def plan(
     Raises
     ------
     InputError, UnsupportedError
-        As in `solve`.
+        As in `solve`; another method.
 
     Examples
     --------
@@ -80,6 +81,9 @@ def plan(
     >>> planned.result.status, planned.loss >= 0
     ('optimal', True)
     """
+    if not isinstance(method, str) or method not in SOLVERS:
+        refuse("method", method, f"one of {', '.join(SOLVERS)}")
+    require_search(time_limit=time_limit, work_limit=work_limit)
     limits: Mapping[str, Any] = {"time_limit": time_limit, "work_limit": work_limit}
     options = {**options, "problem": "whole"}
     if method != "joint":

@@ -480,6 +480,18 @@ def test_a_chain_of_events_goes_on_from_what_was_accepted() -> None:
     )
 
 
+def test_objective_and_limits_are_those_asked_for_of_an_instance_after_the_events_too() -> None:
+    instance = generate("layered", 12, devices=3, seed=2)
+    plan, after = a_plan(instance), apply(instance, DeviceThrottled(device="d0", speed=0.5))
+    options = {"objective": "energy", "limits": {"latency": 1e3}, "deadline": 0.02}
+    by_event = replan(instance, plan, DeviceThrottled(device="d0", speed=0.5), **options)
+    by_instance = replan(instance, plan, after=after, **options)
+    for done in (by_event, by_instance):
+        assert done.result.objective.name == done.instance.objective == "energy"
+        assert done.instance.limits.latency == 1e3
+    assert by_instance.instance == by_event.instance
+
+
 # --- joint plans ---
 
 

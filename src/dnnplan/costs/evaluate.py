@@ -17,6 +17,7 @@ from dnnplan.costs.resolve import mapping_problem
 from dnnplan.costs.routes import FloatArray
 from dnnplan.costs.timeline import Timeline, Times, Transfer
 from dnnplan.instances import Cost, Instance, Plan
+from dnnplan.instances.arguments import require_instance, require_plan
 
 
 @dataclass(eq=False)
@@ -86,9 +87,14 @@ def evaluate(problem: MappingProblem | Instance, plan: Plan | Decisions, *, fast
     ------
     PlanError
         The decisions do not fit the instance, or wait for each other.
+    InputError
+        Neither an instance nor its view, or no plan.
     """
-    if isinstance(problem, Instance):
+    if not isinstance(problem, MappingProblem):
+        require_instance(problem)
         problem = mapping_problem(problem)
+    if not isinstance(plan, Decisions):
+        require_plan(plan)
     decisions = decode(problem, plan) if isinstance(plan, Plan) else plan
     if fast and applies(problem, decisions):
         found = evaluate_fast(problem, decisions)

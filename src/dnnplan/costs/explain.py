@@ -16,6 +16,7 @@ from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.resolve import mapping_problem
 from dnnplan.costs.routes import FloatArray
 from dnnplan.instances import Instance, Plan
+from dnnplan.instances.arguments import require_instance
 from dnnplan.instances.fields import Record
 
 FASTER = 1.1
@@ -103,6 +104,8 @@ def explain(problem: MappingProblem | Instance, plan: Plan | Decisions) -> Expla
     ------
     PlanError
         The plan does not fit the instance.
+    InputError
+        Neither an instance nor its view, or no plan.
 
     Examples
     --------
@@ -112,7 +115,8 @@ def explain(problem: MappingProblem | Instance, plan: Plan | Decisions) -> Expla
     >>> dnnplan.explain(instance, result.plan).path[0].name
     'hand/0/stem'
     """
-    if isinstance(problem, Instance):
+    if not isinstance(problem, MappingProblem):
+        require_instance(problem)
         problem = mapping_problem(problem)
     evaluation = evaluate(problem, plan)
     latency = evaluation.cost.latency

@@ -26,6 +26,7 @@ from dnnplan.instances import (
     Problem,
     Violation,
 )
+from dnnplan.instances.arguments import require_instance, require_plan
 
 __all__ = ["RULES", "Simulation", "check", "simulate"]
 
@@ -76,6 +77,8 @@ def check(
 
     Raises
     ------
+    InputError
+        No instance, or no plan.
     InstanceError
         The instance lacks what such a plan is checked against.
     UnsupportedError
@@ -87,6 +90,8 @@ def check(
     Rules that need a plan that can run (times, live memory, limits, costs) are only judged where the
     decisions before them are whole. Complexity: O((C + T) log(C + T)) for C calls and T transfers.
     """
+    require_instance(instance)
+    require_plan(plan)
     if is_whole(plan):
         return check_whole(instance, plan, cost=cost, measures=measures, objective=objective)
     if plan.problem in TASK_PROBLEMS:
