@@ -58,7 +58,7 @@ def test_bad_files(run, tmp_path, name, command):
         (["tiny/hand", "--solver", "hfet"], 'did you mean "heft"?'),
         (["tiny/hand", "--objective", "latncy"], 'did you mean "latency"?'),
         (["tiny/hand", "--limit", "latency=5ms"], "'5ms' is not a finite number"),
-        (["tiny/hand", "--limit", "latency=1", "--limit", "latency=2"], "latency is limited twice"),
+        (["tiny/hand", "--limit", "latency=1", "--limit", "latency=2"], "latency is given twice"),
         (["tiny/hand", "--limit", "wealth=1"], "unknown limit 'wealth'"),
         (["tiny/hand", "--platform", "phone-sok"], "did you mean phone-soc"),
         (["tiny/hand", "--select", "3"], "take no option 'select'"),

@@ -60,6 +60,12 @@ def test_show_a_plan_draws_chart_picture_and_trace(run, hand_plan, tmp_path):
     assert "t.json: exists" in again.stderr
 
 
+def test_generate_takes_an_option_once(run):
+    for options in (("--set", "ccr=1", "--set", "ccr=2"), ("--ccr", "1", "--set", "ccr=2")):
+        done = run("generate", "chain", *options)
+        assert (done.exit_code, "ccr is given t" in done.stderr) == (2, True), done.stderr
+
+
 def test_generate_is_the_same_for_a_seed(run, tmp_path):
     first = run("generate", "layered", "--layers", "12", "--seed", "3").stdout
     assert run("generate", "layered", "--layers", "12", "--seed", "3").stdout == first

@@ -95,6 +95,10 @@ def test_run_with_inputs_of_a_file(run, parts):
         (["parts", "--models", "nowhere.onnx"], "no such file or folder"),
         (["parts", "--trace", "trace.txt"], "ends in .json"),
         (["parts", "--timeout", "0"], "timeout 0"),
+        (["parts", "--timeout", "inf"], "timeout inf: expected seconds above 0"),
+        (["parts", "--timeout", "1e18"], "timeout 1e+18"),
+        (["parts", "--cores", "one=0", "--cores", "one=1"], "--cores 'one=1': one is given twice"),
+        (["parts", "--provider", "one=A", "--provider", "one=B"], "'one=B': one is given twice"),
     ],
 )
 def test_bad_input_says_what_to_do(run, parts, arguments, message):
@@ -102,6 +106,34 @@ def test_bad_input_says_what_to_do(run, parts, arguments, message):
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trace", "trace.json"], "--trace needs instance.json and plan.json"),
+        (["--models", "net.onnx"], "--models needs instance.json and plan.json"),
+    ],
+)
+def test_what_needs_a_plan_is_refused_before_anything_runs(run, parts, monkeypatch, options, message):
+    monkeypatch.setattr(executing.Executor, "__init__", lambda *_, **__: pytest.fail("it measures"))
+    (parts / "plan.json").unlink()
+    done = run("run", str(parts), *options)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["plan.json", "instance.json"])
+def test_links_and_pipes_beside_the_manifest_are_refused(run, parts, name):
+    """They used to be taken for no file, and the run for one without a plan."""
+    (parts / name).rename(parts.parent / name)
+    (parts / name).symlink_to(parts.parent / name)
+    done = run("run", str(parts))
+    assert (done.exit_code, f"{name} is a link" in done.stderr) == (2, True)
+    (parts / name).unlink()
+    os.mkfifo(parts / name)
+    done = run("run", str(parts))
+    assert (done.exit_code, f"{name} is a link, or no regular file" in done.stderr) == (2, True)
 
 
 def test_a_changed_part_is_refused(run, parts):
@@ -176,3 +208,24 @@ def test_calibrate_writes_a_platform_alone(run, parts):
 def test_calibrate_refuses_other_files(run, parts):
     assert run("calibrate", str(parts), "--output", "new.txt").exit_code == 2
     assert run("calibrate", "nothing", "--output", "new.json").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--timeout", "inf"], "timeout inf"),
+        (["--timeout", "nan"], "timeout nan"),
+        (["--plan", "new.json"], "another file than that of --output"),
+        (["--plan", "../new.json"], "another file than that of --output"),
+        (["--plan", "plan.json", "--time-limit", "inf"], "time limit inf"),
+        (["--seconds", "inf"], "seconds inf"),
+        (["--cores", "one=0", "--cores", "one=1"], "one is given twice"),
+        (["--provider", "one=A", "--provider", "one=B"], "one is given twice"),
+    ],
+)
+def test_calibrate_refuses_before_it_measures(run, parts, monkeypatch, options, message):
+    monkeypatch.setattr(executing.Executor, "__init__", lambda *_, **__: pytest.fail("it measures"))
+    options = [option.replace("..", f"../{parts.parent.name}") for option in options]
+    done = run("calibrate", str(parts), "--output", "new.json", *options)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split())

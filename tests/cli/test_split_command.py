@@ -160,6 +160,18 @@ def test_joint_plans(run, joint, tmp_path):
     assert not (tmp_path / "parts").exists()
 
 
+def test_what_has_to_be_trained_is_written_although_the_cut_is_refused(run, joint, tmp_path):
+    """That is what it is for: the plan cannot be cut before the tasks were trained together."""
+    plan, named = joint
+    saved(branch(1, trunk=5), tmp_path, "two")
+    done = run("split", plan, "--output", "parts", *named, "--retraining", "train.json")
+    assert (done.exit_code, "have other numbers" in done.stderr) == (2, True)
+    assert not (tmp_path / "parts").exists()
+    tree = json.loads((tmp_path / "train.json").read_text())
+    assert tree["retrain"] is True
+    assert [block["layers"] for block in tree["blocks"] if block["differs"]]
+
+
 def test_retraining_needs_a_task_graph(run, planned):
     done = run("split", planned, "--output", "parts", "--retraining", "train.json")
     assert (done.exit_code, "no task graph" in done.stderr) == (2, True)
@@ -204,6 +216,31 @@ def test_export_annotated_models(run, planned, tmp_path):
     devices = json.loads(done.stdout)["devices"]
     assert {told["designator"] for told in devices.values()} <= {"gpu:1", "npu"}
     assert run(*arguments, "--designator", "cpu").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["split", "--dim", "N=1", "--dim", "N=2"], "--dim 'N=2': N is given twice"),
+        (["split", "--option", "a=1", "--option", "a=2"], "--option 'a=2': a is given twice"),
+        (["split", "--models", "exits.onnx", "--models", "pc.yaml"], "pc.yaml: has the file of no model"),
+        (["export", "--to", "csv", "--models", "exits.onnx"], "--models names files to annotate"),
+        (
+            ["export", "--to", "onnxruntime", "--designator", "cpu=gpu", "--designator", "cpu=npu"],
+            "--designator 'cpu=npu': cpu is given twice",
+        ),
+    ],
+)
+def test_what_would_be_ignored_is_refused(run, planned, tmp_path, arguments, message):
+    command, *options = arguments
+    done = run(command, planned, "--output", "out", *options)
+    assert (done.exit_code, message in " ".join(done.stderr.split())) == (2, True), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_name(run, planned):
+    done = run("split", planned, "--output", "")
+    assert (done.exit_code, "expected the name of a folder" in done.stderr) == (2, True)
 
 
 def test_bad_arguments(run, planned, tmp_path):

@@ -230,6 +230,14 @@ def test_wakes_are_waits_of_idle_workers():
     assert wake_times(Program(steps, {}, (), ()), [busy]) == {}
 
 
+def test_waiting_for_a_release_is_no_wake():
+    """The worker of b is told at 1, and starts at 5, before which it may not."""
+    late = Step(name="b", device="q", inputs=(), outputs=(), waits=frozenset({"a"}), earliest=5.0)
+    program = Program({**two_devices().steps, "q": (late,)}, {}, (), ())
+    one = Pass(9.0, {"a": (0.0, 0.0, 1.0), "b": (5.0, 5.0, 6.0), "c": (6.2, 6.2, 9.0)}, {})
+    assert wake_times(program, [one]) == {"c": pytest.approx([0.2])}
+
+
 def test_shares_of_time_in_which_others_work():
     spans = {"a": (0.0, 4.0), "b": (3.0, 5.0), "c": (6.0, 8.0)}
     assert busy_shares(two_devices(), spans) == {"p": pytest.approx(1 / 6), "q": pytest.approx(0.5)}

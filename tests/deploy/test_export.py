@@ -107,6 +107,18 @@ def test_constants_follow_their_readers(tmp_path):
     )
 
 
+def test_annotations_of_another_plan_are_dropped(tmp_path):
+    """The runtime would take one of two entries of the same key."""
+    path = saved(early_exit(), tmp_path, "net")
+    first = unique_node_names(onnx.load(path).graph)[0]
+    annotated_copy(path, tmp_path / "one.onnx", {first: "gpu"})
+    annotated_copy(tmp_path / "one.onnx", tmp_path / "two.onnx", {first: "cpu"})
+    annotated_copy(tmp_path / "one.onnx", tmp_path / "none.onnx", {})
+    entries = [entry for node in onnx.load(tmp_path / "two.onnx").graph.node for entry in node.metadata_props]
+    assert [(entry.key, entry.value) for entry in entries] == [("layer_ann", "cpu")]
+    assert annotations(tmp_path / "none.onnx") == {}
+
+
 @pytest.mark.parametrize("text", ["cpu(", "cpu)a(", "(=a)", "cpu(=a); npu(=a)"])
 def test_the_runtime_looks_at_the_settings(text, tmp_path):
     """It refuses malformed ones: so that ours are taken says something."""

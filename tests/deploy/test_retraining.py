@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -11,12 +12,16 @@ import pytest
 from msgspec.structs import replace
 from onnx import helper, numpy_helper
 
+from dnnplan.deploy.cut import Part
+from dnnplan.deploy.extract import part_model
 from dnnplan.deploy.identical import WeightsDifferError
 from dnnplan.deploy.manifest import read_manifest
 from dnnplan.deploy.retraining import retraining
-from dnnplan.deploy.split import split
+from dnnplan.deploy.split import deploy, split
 from dnnplan.deploy.verify import verify
+from dnnplan.deploy.work import NodeRef
 from dnnplan.instances import Instance, Plan, PlanError, Sharing, UnsupportedError
+from dnnplan.instances.errors import FormatError
 from dnnplan.instances.sections import Block
 from tests.support.deploy_networks import branch, joint_plan, random_plan, saved, sharing_tasks
 
@@ -96,6 +101,22 @@ def other_opset(model) -> None:
     model.opset_import[0].version = 16
 
 
+def other_bound(model, input_: int = 2) -> None:
+    """Relu as Clip with an upper bound, and with a lower one of the same number: both have one input left out."""
+    node = next(n for n in model.graph.node if n.name == "Relu_3")
+    node.op_type = "Clip"
+    node.input.extend(["", "one"] if input_ == 2 else ["one", ""])
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "one"))
+
+
+def unfitting(model) -> None:
+    """A constant whose numbers are too few for its shape."""
+    tensor = next(t for t in model.graph.initializer if t.name == "w2")
+    values = numpy_helper.to_array(tensor)
+    tensor.ClearField("raw_data")
+    tensor.float_data.extend(values.ravel()[:-1].tolist())
+
+
 def other_input(model) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 2
@@ -122,6 +143,54 @@ def test_layers_that_differ_are_refused(case, tmp_path, change, told):
     assert "--retraining" in str(error.value)
     assert error.value.differences[0].other_task == "t-seg"
     assert not (tmp_path / "parts").exists()
+
+
+def read_again(files) -> Instance:
+    return sharing_tasks(list(files.values()))
+
+
+def test_inputs_that_are_left_out_count(case, tmp_path):
+    """An upper bound is no lower bound, though both nodes read the same values."""
+    _, files = case
+    for name, path in files.items():
+        changed(path, lambda model, name=name: other_bound(model, 1 if name == "depth" else 2))
+    instance = read_again(files)
+    with pytest.raises(WeightsDifferError, match="node 'Relu_3' leaves out other inputs than node 'Relu_3'"):
+        split(joint_plan(instance, TOGETHER, 1), instance, files, tmp_path / "parts")
+
+
+def test_both_names_of_the_standard_operators_are_one(case, tmp_path):
+    """Versions are compared, and told, whichever name a file has."""
+    instance, files = case
+    for name, path in files.items():
+        changed(path, lambda model, name=name: operator_set(model, 16 if name == "depth" else 17))
+    with pytest.raises(WeightsDifferError, match="operator sets of versions 16 and 17"):
+        split(joint_plan(instance, TOGETHER, 1), instance, files, tmp_path / "parts")
+    changed(files["depth"], lambda model: operator_set(model, 17, ""))
+    split(joint_plan(instance, TOGETHER, 1), instance, files, tmp_path / "parts")
+
+
+def operator_set(model, version: int, domain: str = "ai.onnx") -> None:
+    model.opset_import[0].domain, model.opset_import[0].version = domain, version
+
+
+def test_nodes_of_different_operator_sets_in_one_part(case, tmp_path):
+    """Blocks of different tasks are never joined; a plan's own call may."""
+    instance, files = case
+    works = deploy(joint_plan(instance, APART, 1), instance, files).works["shared"]
+    for member, version in zip(works.members, (16, 17, 18), strict=True):
+        object.__setattr__(member.network, "opsets", {"": version})
+    nodes = [NodeRef(m, 0) for m in range(2)]
+    part = Part(segment=SimpleNamespace(name="s"), nodes=nodes)
+    with pytest.raises(UnsupportedError, match=r"versions 16 and 17 of the operator set 'ai\.onnx'"):
+        part_model(works, part)
+
+
+def test_numbers_that_do_not_fit_their_shape(case, tmp_path):
+    instance, files = case
+    changed(files["depth"], unfitting)
+    with pytest.raises(FormatError, match=r"'w2': its numbers do not fit"):
+        split(joint_plan(instance, TOGETHER, 1), instance, files, tmp_path / "parts")
 
 
 def test_only_what_is_shared_is_compared(case, tmp_path):

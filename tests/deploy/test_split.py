@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from dnnplan.deploy.network import read_network
 from dnnplan.deploy.sources import model_files, whole_model
 from dnnplan.deploy.split import split
 from dnnplan.deploy.verify import TOLERANCE, check_parts, verify
+from dnnplan.deploy.writing import whole_folder
 from dnnplan.instances import FormatError, InputError, Instance, Plan, PlanError, Task, UnsupportedError
 from dnnplan.instances.files import read_instance, read_plan, write_instance, write_plan
 from dnnplan.instances.formats.onnx import light_network_paths, read_onnx
@@ -189,6 +191,13 @@ def test_symbolic_dimensions_stay_symbolic(place, batch):
     assert verify(place / "sym", {"net": path}, dims={"N": batch}).bitwise
 
 
+@pytest.mark.parametrize("value", [0, True, 2.5, 2**31 + 1, 10**30])
+def test_numbers_that_are_no_dimension(place, value):
+    path = saved(vision_transformer(batch="N"), place, "vit")
+    with pytest.raises(InputError, match="dimension 'N'"):
+        read_network(path, dims={"N": value})
+
+
 def test_symbolic_dimensions_with_numbers(place):
     path = saved(vision_transformer(batch="N"), place, "net")
     instance = instance_of([path], 2)
@@ -266,6 +275,21 @@ def test_jobs_of_one_task_share_their_files(place):
     assert {(job.task, job.job) for job in manifest.jobs} == {("a", 0), ("a", 1), ("b", 0)}
     assert {path.name for path in (place / "jobs").glob("*.onnx")} == files
     assert verify(place / "jobs", {"net": path}).bitwise
+
+
+def test_files_that_are_shared_are_stated_alike(place):
+    """The size of a data file too: the file is checked once, by what the first of its segments says."""
+    path = saved(early_exit(), place, "net")
+    instance = replace(instance_of([path], 2), tasks=(Task(name="a", model="net", period=0.5),))
+    instance = replace(instance, tasks=(*instance.tasks, Task(name="b", model="net", period=1)))
+    plan = placed(instance, "0011" * 8)
+    manifest = split(plan, instance, {"net": path}, place / "alike", overwrite=True, inline_limit=0)
+    files = [segment.file for segment in manifest.segments]
+    again = next(at for at, file in enumerate(files) if file in files[:at])
+    other = replace(manifest.segments[again], data_bytes=manifest.segments[again].data_bytes + 1)
+    segments = (*manifest.segments[:again], other, *manifest.segments[again + 1 :])
+    with pytest.raises(FormatError, match="stated differently elsewhere"):
+        dumps_manifest(replace(manifest, segments=segments))
 
 
 def test_several_networks_and_precedences(place):
@@ -358,6 +382,52 @@ def test_a_dropped_tensor_is_caught(parts):
         verify(folder, files)
     with pytest.raises(FormatError, match="inputs"):
         check_parts(folder, manifest)
+
+
+def test_an_output_of_no_job_is_caught(parts):
+    folder, files = parts
+    manifest = read_manifest(folder)
+    jobs = tuple(replace(job, outputs={}) for job in manifest.jobs)
+    rewritten(folder, replace(manifest, jobs=jobs))
+    with pytest.raises(FormatError, match="no job of the manifest says"):
+        verify(folder, files)
+
+
+def test_weights_in_another_file_are_caught(parts):
+    """As long as it lies in the folder, readers of ONNX files would take it."""
+    folder, _ = parts
+    manifest = read_manifest(folder)
+    model = onnx.load(folder / manifest.segments[0].file)
+    tensor = model.graph.initializer[0]
+    (folder / "other").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value="other")
+    (folder / manifest.segments[0].file).write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError, match=r"has its numbers in .other., expected in the part itself"):
+        check_parts(folder, manifest)
+
+
+@pytest.mark.parametrize("shape", [(1,) * 70, (0, 2**62)])
+def test_inputs_that_numpy_does_not_take(parts, shape):
+    folder, files = parts
+    manifest = read_manifest(folder)
+    values = tuple(replace(v, shape=shape) if v.source is None else v for v in manifest.values)
+    rewritten(folder, replace(manifest, values=values))
+    with pytest.raises(UnsupportedError, match="too large"):
+        verify(folder, files)
+
+
+def test_an_output_that_is_stored_keeps_its_name(place):
+    """Its constant needs another one, which may be taken."""
+    b = Builder()
+    inputs = [b.input("x", (1, 8)), b.weight(1, 8, name="bias")]
+    b.nodes.append(helper.make_node("Add", inputs, ["bias/stored"], name="add"))
+    y = b.node("Tanh", "bias/stored")
+    path = saved(b.model([(y, (1, 8)), ("bias", (1, 8))]), place, "stored")
+    instance = instance_of([path], 2)
+    split(placed(instance, "00"), instance, {"stored": path}, place / "stored-parts", overwrite=True)
+    assert verify(place / "stored-parts", {"stored": path}).bitwise
 
 
 def test_a_wrong_wire_is_caught(place):
@@ -558,6 +628,28 @@ def test_folders_that_are_not_free(case, tmp_path):
     split(plan, instance, files, tmp_path / "empty")
 
 
+def test_two_threads_write_into_folders_of_their_own(tmp_path):
+    """One process may write the same folder twice at once: the last one stays, and it is whole."""
+    refused = []
+
+    def other() -> None:
+        try:
+            with whole_folder(tmp_path / "parts") as theirs:
+                (theirs / "theirs").write_text("2")
+        except OSError as error:
+            refused.append(error)
+
+    with whole_folder(tmp_path / "parts", overwrite=True) as mine:
+        (mine / "mine").write_text("1")
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert [path.name for path in (tmp_path / "parts").glob("t*")] == ["theirs"]
+    assert refused == []
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [".written-by-dnnplan", "mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+
+
 def test_nothing_is_left_after_an_error(case, tmp_path, monkeypatch):
     path, instance, plan = case
     calls = []
@@ -637,6 +729,37 @@ def test_what_a_plan_carries_is_only_taken_as_it_was(case, tmp_path):
     ):
         with pytest.raises(InputError, match="--models"):
             model_files(replace(plan, extensions={"models": damaged}), instance)
+
+
+def test_files_that_are_given_for_nothing(place, tmp_path):
+    """What is named and not taken is a mistake: the file that the plan carries would be split in its place."""
+    paths = [saved(early_exit(), tmp_path, "one"), saved(mobilenet(), tmp_path, "two")]
+    instance = instance_of(paths, 2)
+    carried = {
+        path.stem: {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in paths
+    }
+    plan = replace(random_plan(instance, 1), extensions={"models": carried})
+    for folder in ("a", "b", "empty"):
+        (tmp_path / folder).mkdir()
+    odd = saved(early_exit(), tmp_path / "a", "tow")
+    for given in ([odd], [odd, paths[0]], [tmp_path / "empty"], [tmp_path / "empty", tmp_path]):
+        with pytest.raises(InputError, match=r"has the file of no model; expected one\.onnx, two\.onnx"):
+            model_files(plan, instance, given)
+    first, second = (
+        saved(early_exit(seed), tmp_path / folder, "one") for seed, folder in ((1, "a"), (2, "b"))
+    )
+    for given in ([first, second], [tmp_path / "a", second], [tmp_path / "b", tmp_path]):
+        with pytest.raises(InputError, match=r"one\.onnx and .*one\.onnx are both of model one"):
+            model_files(plan, instance, given)
+    # One file that is named twice is one.
+    assert model_files(plan, instance, [first, tmp_path / "a"]) == {"one": first, "two": paths[1]}
+    models = [
+        replace(model, source=f"{name}.onnx") for model, name in zip(instance.models, "xy", strict=True)
+    ]
+    both = [saved(early_exit(), tmp_path / "b", "x"), saved(early_exit(), tmp_path / "empty", "x")]
+    with pytest.raises(InputError, match="are both of model one"):
+        model_files(plan, replace(instance, models=tuple(models)), both)
 
 
 def test_given_files_are_found_by_name(case, tmp_path):

@@ -18,6 +18,10 @@ def is_guessed(symbol: str) -> bool:
     return bool(_GUESSED.match(symbol))
 
 
+LARGEST = 2**31
+"""Largest dimension that is taken."""
+
+
 class Dimensions:
     """Values of symbolic dimensions: those given, and those guessed.
 
@@ -29,7 +33,7 @@ class Dimensions:
     Raises
     ------
     InputError
-        A value that is not a whole number of at least 1.
+        A value that is not a whole number from 1 to `LARGEST`.
     """
 
     def __init__(self, given: Mapping[str, int] | None = None) -> None:
@@ -37,9 +41,12 @@ class Dimensions:
         self.guessed: dict[str, int] = {}
         self.used: set[str] = set()
         bad = [
-            Problem(f"dimension {name!r}", f"{value!r}, expected a whole number of at least 1")
+            Problem(
+                f"dimension {name!r}",
+                f"{value!r}, expected a whole number of at least 1 and at most {LARGEST}",
+            )
             for name, value in self.given.items()
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST
         ]
         if bad:
             raise InputError(problems=bad)

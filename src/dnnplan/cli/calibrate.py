@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, note, print_json
 from dnnplan.cli.run import Cores, Folder, Models, Providers, RealTime, Timeout, exits_of_runs, originals
+from dnnplan.instances.assignments import assignments
+from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
     from dnnplan.instances import Instance, Plan
@@ -61,8 +63,10 @@ def calibrate(
 
     opt.require_free(output, force=force, suffixes=(".json", *PLATFORMS))
     opt.require_free(plan, force=force, suffixes=(".json",))
+    if plan is not None and plan.resolve() == output.resolve():
+        raise InputError(f"{plan}: expected another file than that of --output")
     opened = open_folder(folder)
-    names = dict(opt.split_assignment(text, "--provider") for text in provider or ())
+    names = assignments(provider, "--provider", "DEVICE=NAME")
     found_models = originals(opened, models)
     with exits_of_runs():
         found = measure(

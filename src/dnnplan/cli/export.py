@@ -10,19 +10,19 @@ import typer
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import console, note, print_json
 from dnnplan.cli.plans import plan_and_instance
-from dnnplan.cli.split import Models, PlanFile
+from dnnplan.instances.assignments import assignments
 from dnnplan.instances.errors import InputError
 
 
 def export(
     *,
-    plan: PlanFile,
+    plan: opt.PlanFile,
     to: Annotated[
         Literal["onnxruntime", "csv"],
         typer.Option("--to", help="Annotated models for one session, or tables with a device for each node."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    models: Models = None,
+    models: opt.Models = None,
     instance: opt.InstanceName = None,
     format: opt.Format = None,
     select: opt.Select = None,
@@ -48,10 +48,12 @@ def export(
     from dnnplan.deploy.writing import require_free_folder
 
     require_free_folder(output, overwrite=force)
-    designators = dict(opt.split_assignment(text, "--designator") for text in designator or ())
+    designators = assignments(designator, "--designator", "DEVICE=NAME")
     if designators and to != "onnxruntime":
         raise InputError(f"--designator names devices of onnxruntime; it does not go with --to {to}")
-    options = {"format": format, "select": select, **opt.parse_options(option)}
+    if models and to != "onnxruntime":
+        raise InputError(f"--models names files to annotate; it does not go with --to {to}, which reads none")
+    options = opt.reader_options(format, select, option)
     found, whole = plan_and_instance(
         plan, instance, platform, dims=opt.parse_dims(dim), options=options, changes=set_
     )

@@ -9,6 +9,7 @@ import typer
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import note
 from dnnplan.instances import Instance
+from dnnplan.instances.assignments import assignments
 from dnnplan.instances.errors import InputError
 
 
@@ -44,7 +45,10 @@ def generate(
 
     opt.require_free(output, force=force, suffixes=(".json", ".yaml", ".yml"))
     given = {"devices": devices, "ccr": ccr, "heterogeneity": heterogeneity, "spread": spread}
-    options: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | _others(set_)
+    named, others = {k: v for k, v in given.items() if v is not None}, _others(set_)
+    if twice := sorted(named.keys() & others.keys()):
+        raise InputError(f"--set {twice[0]}: {twice[0]} is given twice, as --{twice[0]} too")
+    options: dict[str, Any] = named | others
     if kind != "whole":
         options = {"devices": 4, "ccr": 1.0} | options
     counts = _counts(layers)
@@ -91,8 +95,7 @@ def _others(texts: list[str] | None) -> dict[str, Any]:
     import json
 
     options: dict[str, Any] = {}
-    for text in texts or ():
-        name, value = opt.split_assignment(text, "--set")
+    for name, value in assignments(texts, "--set").items():
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

@@ -6,10 +6,11 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dnnplan.instances.assignments import assignments
 from dnnplan.instances.errors import InputError, UnsupportedError
 from dnnplan.instances.wording import suggestion
 
@@ -45,6 +46,17 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
+PlanFile = Annotated[
+    str, typer.Argument(metavar="PLAN", help="A plan, or what `dnnplan solve --json` printed.")
+]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--models",
+        metavar="FILE",
+        help="ONNX file of a model, or a folder of MODEL.onnx; repeatable. Default: the files that were planned.",
+    ),
+]
 InstanceName = Annotated[
     list[str] | None,
     typer.Option(
@@ -78,33 +90,18 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Threads; default: all 
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of all random choices.")]
 
 
-def split_assignment(text: str, what: str) -> tuple[str, str]:
-    """Take ``NAME=VALUE`` apart.
-
-    Raises
-    ------
-    InputError
-        There is no "=", or nothing on one of its sides.
-    """
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not (name and equals and value):
-        raise InputError(f"{what} '{text}': expected NAME=VALUE")
-    return name, value
-
-
 def parse_limits(texts: Iterable[str] | None) -> dict[str, float]:
     """Limits by name, from ``energy=0.5``; plain floats in SI units."""
     limits: dict[str, float] = {}
-    for text in texts or ():
-        name, value = split_assignment(text, "--limit")
+    for name, value in assignments(texts, "--limit").items():
         try:
             number = float(value)
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise InputError(f"--limit {text}: '{value}' is not a finite number (SI units, without suffix)")
-        if name in limits:
-            raise InputError(f"--limit {text}: {name} is limited twice")
+            raise InputError(
+                f"--limit {name}={value}: '{value}' is not a finite number (SI units, without suffix)"
+            )
         limits[name] = int(number) if number.is_integer() else number
     return limits
 
@@ -116,11 +113,10 @@ DIGITS = 18
 def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
     """Dimensions by name, from ``batch=1``."""
     dims: dict[str, int] = {}
-    for text in texts or ():
-        name, value = split_assignment(text, "--dim")
+    for name, value in assignments(texts, "--dim").items():
         if not value.isdecimal() or len(value) > DIGITS or int(value) < 1:
             raise InputError(
-                f"--dim {text[:60]}: '{value[:20]}' is not a positive whole number below 10^{DIGITS}"
+                f"--dim {name[:40]}={value[:20]}: '{value[:20]}' is not a positive whole number below 10^{DIGITS}"
             )
         dims[name] = int(value)
     return dims
@@ -129,12 +125,16 @@ def parse_dims(texts: Iterable[str] | None) -> dict[str, int]:
 def parse_options(texts: Iterable[str] | None) -> dict[str, str | bool]:
     """Options of a reader by name, from ``networks=googlenet,alexnet``."""
     options: dict[str, str | bool] = {}
-    for text in texts or ():
-        name, value = split_assignment(text, "--option")
+    for name, value in assignments(texts, "--option").items():
         if name in ("dims", "select", "format", "platform"):
-            raise InputError(f"--option {text}: is an option of its own, see --help")
+            raise InputError(f"--option {name}={value}: is an option of its own, see --help")
         options[name] = {"true": True, "false": False}.get(value, value)
     return options
+
+
+def reader_options(format: str | None, select: str | None, texts: Iterable[str] | None) -> dict[str, Any]:
+    """What readers of files are told: `--format`, `--select`, and each `--option`."""
+    return {"format": format, "select": select, **parse_options(texts)}
 
 
 def parse_solvers(text: str, problem: str | None = None) -> list[str]:

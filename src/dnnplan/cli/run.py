@@ -13,6 +13,7 @@ import typer
 from dnnplan.cli import exits
 from dnnplan.cli import options as opt
 from dnnplan.cli.consoles import chart_width, console, error_console, note, print_json
+from dnnplan.instances.assignments import assignments
 from dnnplan.instances.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ RealTime = Annotated[
         "--real-time", help="Go before other processes (Linux, as root), on a machine that is not idle."
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds after which a pass is given up.")]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds after which a pass, or an original model, is given up.")
+]
 
 
 def run(
@@ -76,19 +79,22 @@ def run(
 
     opt.require_free(trace, force=force, suffixes=(".json",))
     opened = open_folder(folder)
-    names = dict(opt.split_assignment(text, "--provider") for text in provider or ())
+    if trace is not None and opened.evaluation is None:
+        raise InputError("--trace needs instance.json and plan.json beside the manifest", source=str(folder))
+    names = assignments(provider, "--provider", "DEVICE=NAME")
     devices = opened.manifest.devices
     # A first look at a plan for a larger machine is worth a warning, not a refusal.
     shared = share_cores or (not cores and len(available_cores()) < len(devices))
     places = seats(devices, parse_cores(cores), names, share=shared)
     given = None if inputs is None else read_inputs(inputs)
+    found_models = originals(opened, models)
     with exits_of_runs(), ahead_of_others(real_time):
         outcome = run_folder(
             opened,
             places,
             repeats=repeats,
             inputs=given,
-            models=originals(opened, models),
+            models=found_models,
             timeout=timeout,
             shared=shared,
             progress=note,
@@ -137,8 +143,7 @@ def _write_trace(outcome: Outcome, path: Path, *, force: bool) -> None:
     from dnnplan.instances.files import write_text
     from dnnplan.reports.trace import trace_text
 
-    if outcome.evaluation is None:
-        raise InputError("--trace needs instance.json and plan.json beside the manifest")
+    assert outcome.evaluation is not None  # `run` has asked for it
     write_text(trace_text(outcome.evaluation), path, overwrite=force)
     note(f"trace: {path}")
 
@@ -149,15 +154,19 @@ def originals(opened: OpenFolder, given: list[Path] | None) -> dict[str, Path] |
     Raises
     ------
     InputError
-        Files are given, but not of every model.
+        Files are given, but not of every model, or to a folder without plan.
     """
     from dnnplan.deploy.sources import model_files
     from dnnplan.instances import Instance, Model
 
+    if opened.plan is None:
+        if given:
+            raise InputError(
+                "--models needs instance.json and plan.json beside the manifest", source=str(opened.path)
+            )
+        return None
     # Those of the manifest: after a task graph was applied the instance has one network made of several.
     models = tuple(Model(name=entry.name, source=entry.file) for entry in opened.manifest.models)
-    if opened.plan is None:
-        return None
     try:
         return model_files(opened.plan, Instance(models=models), given or ())
     except InputError:

@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from dnnplan.deploy.verify import Verification
     from dnnplan.instances import Instance, Plan
 
-PlanFile = Annotated[
-    str, typer.Argument(metavar="PLAN", help="A plan, or what `dnnplan solve --json` printed.")
-]
-Models = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--models",
-        metavar="FILE",
-        help="ONNX file of a model, or a folder of MODEL.onnx; repeatable. Default: the files that were planned.",
-    ),
-]
 Materialise = Annotated[
     int | None,
     typer.Option("--materialise", metavar="SEED", min=0, help="Give light networks seeded weights first."),
@@ -37,9 +26,9 @@ Materialise = Annotated[
 
 def split(
     *,
-    plan: PlanFile,
+    plan: opt.PlanFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    models: Models = None,
+    models: opt.Models = None,
     instance: opt.InstanceName = None,
     format: opt.Format = None,
     select: opt.Select = None,
@@ -78,10 +67,10 @@ def split(
     require_free_folder(output, overwrite=force)
     opt.require_free(retraining, force=force, suffixes=(".json",))
     dims = opt.parse_dims(dim)
-    options = {"format": format, "select": select, **opt.parse_options(option)}
+    options = opt.reader_options(format, select, option)
     found, whole = plan_and_instance(plan, instance, platform, dims=dims, options=options, changes=set_)
     files = model_files(found, whole, models or ())
-    if retraining is not None:
+    if retraining is not None:  # before the cut: it is for plans whose cut is refused
         _write_retraining(whole, found, files, retraining, force=force)
     manifest = cut(found, whole, files, output, dims=dims, seed=materialise, overwrite=force)
     verification = None

@@ -25,8 +25,9 @@ def annotated_copy(
 ) -> None:
     """Write a copy of a model in which nodes have an annotation; everything else stays as it is.
 
-    Nodes without one (constants) get that of the nodes that read them, where these agree. Local functions are inlined,
-    since the nodes of a plan are those inside them. Weights that are beside the model are beside the copy.
+    Nodes without one (constants) get that of the nodes that read them, where these agree. Annotations that the model
+    had are dropped. Local functions are inlined, since the nodes of a plan are those inside them. Weights that are
+    beside the model are beside the copy.
 
     Parameters
     ----------
@@ -58,6 +59,11 @@ def annotated_copy(
     ]
     _take_from_readers(model.graph, chosen)
     for node, annotation in zip(model.graph.node, chosen, strict=True):
+        kept = [
+            entry for entry in node.metadata_props if entry.key != METADATA_KEY
+        ]  # not those of another plan
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
         if annotation is not None:
             node.metadata_props.add(key=METADATA_KEY, value=annotation)
     _write(model, source, target, inline_limit)

@@ -134,7 +134,7 @@ def _opsets(work: Work, part: Part) -> dict[str, int]:
     members = {node.member for node in part.nodes} | {ref.member for ref in part.outputs}
     for m in sorted(members):
         for domain, version in work.members[m].network.opsets.items():
-            if found.setdefault("" if domain == "ai.onnx" else domain, version) != version:
+            if found.setdefault(domain, version) != version:
                 raise UnsupportedError(
                     f"segment {part.segment.name}: has nodes of files with versions {found[domain]} and {version} of "
                     f"the operator set {domain or 'ai.onnx'!r}; convert the files to one version"
@@ -143,8 +143,13 @@ def _opsets(work: Work, part: Part) -> dict[str, int]:
 
 
 def _stored_name(work: Work, part: Part, ref: Ref) -> str:
-    """The name of a stored constant; one that is an output itself needs another one."""
-    return work.name(ref) + ("/stored" if ref in part.copied else "")
+    """The name of a stored constant; one that is an output itself needs another one, which nothing has."""
+    network, name = work.members[ref.member].network, ref.name
+    if ref in part.copied:
+        name += "/stored"
+        while name in network.weights or name in network.producer or name in network.inputs:
+            name += "'"
+    return work.name(Ref(ref.member, name))
 
 
 def _add_node(graph: Any, work: Work, ref: NodeRef) -> None:

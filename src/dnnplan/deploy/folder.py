@@ -6,12 +6,14 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from dnnplan.deploy.manifest import MANIFEST, MANIFEST_VERSION, Manifest, SegmentEntry
 from dnnplan.deploy.manifest_rules import manifest_problems
 from dnnplan.instances.canonical import plain
 from dnnplan.instances.errors import FormatError, Problem
 from dnnplan.instances.files import read_bytes
+from dnnplan.instances.formats.onnx.safety import all_tensors
 from dnnplan.instances.json_text import parse_json, print_json
 from dnnplan.instances.validation.structure import decode
 from dnnplan.instances.wording import Report, at, show
@@ -23,7 +25,15 @@ FILE_LIMIT = 2**31
 DATA_LIMIT = 2**40
 """Largest file of weights, bytes."""
 _CHUNK = 1 << 20
-__all__ = ["MANIFEST_LIMIT", "check_files", "dumps_manifest", "loads_manifest", "read_manifest"]
+__all__ = [
+    "MANIFEST_LIMIT",
+    "check_files",
+    "check_weights",
+    "dumps_manifest",
+    "loads_manifest",
+    "part_path",
+    "read_manifest",
+]
 
 
 def read_manifest(folder: str | Path, *, files: bool = True) -> Manifest:
@@ -126,6 +136,33 @@ def part_path(folder: str | Path, segment: SegmentEntry) -> Path:
     if path is None:
         raise FormatError(f"{segment.file}: no such file, or a link", source=str(folder))
     return path
+
+
+def check_weights(model: Any, segment: SegmentEntry, path: Path) -> None:
+    """Check that a part keeps its weights in itself or in its data file, so that it can have no other file read.
+
+    Parameters
+    ----------
+    model
+        The part, a ModelProto.
+    path
+        Its file, for messages.
+
+    Raises
+    ------
+    FormatError
+        A tensor whose numbers lie elsewhere.
+    """
+    expected = "in the part itself" if segment.data is None else f"in {segment.data!r}"
+    for tensor in all_tensors(model):
+        if tensor.external_data or tensor.data_location:
+            places = [entry.value for entry in tensor.external_data if entry.key == "location"]
+            if places != [segment.data]:
+                found = ", ".join(map(show, places)) or "nowhere"
+                raise FormatError(
+                    f"tensor {show(tensor.name)} has its numbers in {found}, expected {expected} by the manifest",
+                    source=str(path),
+                )
 
 
 def _inside(folder: Path, name: str) -> Path | None:

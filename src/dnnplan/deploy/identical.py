@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dnnplan.deploy.network import plain_domain
 from dnnplan.deploy.renaming import rename_node
 from dnnplan.deploy.work import NodeRef, Ref, Work
 from dnnplan.instances.errors import UnsupportedError
+from dnnplan.instances.formats.onnx.safety import attribute_graphs
 
 _PREVIEW = 5
 
@@ -132,6 +134,8 @@ def _other_nodes(work: Work, mine: tuple[int, str], running: tuple[int, str]) ->
             return f"node {one.name!r} makes other outputs than node {other.name!r}"
         if len(one.inputs) != len(other.inputs):
             return f"node {one.name!r} has {len(one.inputs)} inputs, node {other.name!r} {len(other.inputs)}"
+        if [bool(name) for name in one.inputs] != [bool(name) for name in other.inputs]:
+            return f"node {one.name!r} leaves out other inputs than node {other.name!r}"
     return ""
 
 
@@ -143,6 +147,14 @@ def _nodes(work: Work, m: int, layer: str) -> Iterator[Any]:
 def _listed(names: Iterator[str]) -> str:
     found = list(names)
     return ", ".join(found[:_PREVIEW]) + (" ..." if len(found) > _PREVIEW else "")
+
+
+def _domains(node: Any) -> Iterator[str]:
+    """The operator sets of a NodeProto and of its sub-graphs."""
+    yield plain_domain(node.domain)
+    for graph in attribute_graphs(node):
+        for inner in graph.node:
+            yield from _domains(inner)
 
 
 class _Signatures:
@@ -200,21 +212,24 @@ class _Signatures:
         """Digest of a constant that a node computes."""
         node = self.work.members[ref.member].network.nodes[maker.node]
         digest = hashlib.sha256(self.node(maker))
+        digest.update(repr([bool(name) for name in node.inputs]).encode())
         for name in node.reads:
             digest.update(self.value(Ref(ref.member, name)))
         digest.update(str(node.outputs.index(ref.name)).encode())
         return digest.digest()
 
     def node(self, ref: NodeRef) -> bytes:
-        """Digest of operator and attributes; values are named by their digests where a sub-graph reads them."""
-        proto = self.work.members[ref.member].network.protos[ref.node]
+        """Digest of operator, versions and attributes; values that a sub-graph reads are named by their digests."""
+        network = self.work.members[ref.member].network
+        proto = network.protos[ref.node]
         copy = type(proto)()
         copy.CopyFrom(proto)
         copy.name = copy.doc_string = ""
         del copy.input[:], copy.output[:]
         rename_node(copy, lambda name: self.value(Ref(ref.member, name)).hex())
         attributes = sorted(copy.attribute, key=lambda attribute: attribute.name)
-        digest = hashlib.sha256(f"{copy.domain}:{copy.op_type}".encode())
+        versions = sorted((domain, network.opsets.get(domain)) for domain in set(_domains(proto)))
+        digest = hashlib.sha256(repr((plain_domain(copy.domain), copy.op_type, versions)).encode())
         for attribute in attributes:
             attribute.doc_string = ""
             if attribute.HasField("t"):

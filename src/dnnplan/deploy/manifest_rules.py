@@ -114,7 +114,14 @@ def _names_in_files(manifest: Manifest, report: Report) -> None:
             own = [manifest.value_of[id_].name for id_ in ids if id_ in manifest.value_of]
             _unique(at(at("segments", index), key), own, report)
             names.append(tuple(own))
-        identity = (segment.sha256, segment.bytes, segment.data, segment.data_sha256, *names)
+        identity = (
+            segment.sha256,
+            segment.bytes,
+            segment.data,
+            segment.data_sha256,
+            segment.data_bytes,
+            *names,
+        )
         if files.setdefault(segment.file.lower(), identity) != identity:
             report.add(
                 at("segments", index), f"its file {show(segment.file)} is stated differently elsewhere"

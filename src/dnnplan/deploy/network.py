@@ -13,6 +13,7 @@ from dnnplan.deploy.types import value_types
 from dnnplan.deploy.weights import Weights
 from dnnplan.instances.errors import FormatError, InputError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
+from dnnplan.instances.formats.onnx.dimensions import Dimensions
 from dnnplan.instances.formats.onnx.functions import inline_functions
 from dnnplan.instances.formats.onnx.materialise import seed_weights
 from dnnplan.instances.formats.onnx.reader import reorder
@@ -46,7 +47,7 @@ class Network:
     weights
         Stored constants.
     opsets
-        Version of each operator set by domain.
+        Version of each operator set by domain; "" is the standard one.
     seed
         Of the weights that were made for it; None: its own.
     """
@@ -95,7 +96,8 @@ def read_network(
     FormatError
         Damaged, hostile or too large a file.
     InputError
-        A light file without `seed`, or a file with weights of its own with it.
+        A light file without `seed`, or a file with weights of its own with it; or a number in `dims` that is no
+        dimension, or of a dimension that no input has.
     """
     path, limits = Path(path), limits or ReadLimits()
     source = str(path)
@@ -168,10 +170,15 @@ def _network(
         outputs=outputs,
         types=types,
         weights=weights,
-        opsets={entry.domain: entry.version for entry in inlined.opset_import},
+        opsets={plain_domain(entry.domain): entry.version for entry in inlined.opset_import},
         ir_version=model.ir_version,
         seed=seed,
     )
+
+
+def plain_domain(domain: str) -> str:
+    """The name of an operator set; the standard one has two, of which the empty one is kept."""
+    return "" if domain == "ai.onnx" else domain
 
 
 def _skeleton(model: Any, weights: Weights, limits: ReadLimits) -> Any:
@@ -220,9 +227,7 @@ def large_constant(node: Any) -> Any | None:
 
 def _bind(graph: Any, inputs: tuple[str, ...], dims: Mapping[str, int], source: str) -> None:
     """Put numbers in the place of symbolic dimensions, in place; nothing is guessed."""
-    bad = [name for name, value in dims.items() if isinstance(value, bool) or value < 1]
-    if bad:
-        raise InputError(f"dimension {bad[0]!r}: {dims[bad[0]]!r}, expected a whole number of at least 1")
+    dims = Dimensions(dims).given  # what the reader refuses is refused here
     used = set()
     for value in (*graph.input, *graph.output, *graph.value_info):
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):

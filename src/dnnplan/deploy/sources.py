@@ -18,9 +18,10 @@ _MOST_FILES = 10_000
 def model_files(plan: Plan, instance: Instance, given: Sequence[str | Path] = ()) -> dict[str, Path]:
     """The ONNX file of every model that a task uses.
 
-    A file that is given counts for the model whose name is its stem, or that was read from a file of its name. Without
-    one, the file that the plan carries is taken, if it still has the content that was planned: a plan cannot make
-    anybody read anything else.
+    A file that is given counts for the model whose name is its stem, or that was read from a file of its name; a single
+    one counts for a single model whatever it is called. A folder may have files of other models too. Without one, the
+    file that the plan carries is taken, if it still has the content that was planned: a plan cannot make anybody read
+    anything else.
 
     Parameters
     ----------
@@ -30,40 +31,53 @@ def model_files(plan: Plan, instance: Instance, given: Sequence[str | Path] = ()
     Raises
     ------
     InputError
-        Some model has no file, or it was changed; says which option to give.
+        Some model has no file, two files, or one that was changed; or nothing that is given is of a model. Says what
+        to give.
     """
-    candidates = _candidates(given)
+    candidates = {Path(name): _candidates(Path(name)) for name in given}
     used = {task.model for task in instance.effective_tasks()}
     models = [model for model in instance.models if model.name in used]
     if len(models) == 1 and len(given) == 1 and Path(given[0]).is_file():
         return {models[0].name: Path(given[0])}
-    found: dict[str, Path] = {}
-    for model in models:
-        own = _of_model(model, candidates)
-        found[model.name] = own if own is not None else _carried(plan, model)
-    return found
+    own = {
+        model.name: _of_model(model, [p for paths in candidates.values() for p in paths]) for model in models
+    }
+    taken = {path.resolve() for path in own.values() if path is not None}
+    for path, paths in candidates.items():
+        if taken.isdisjoint(p.resolve() for p in paths):
+            raise InputError(
+                f"--models {path}: has the file of no model; expected {', '.join(_expected(model) for model in models)}"
+            )
+    return {model.name: own[model.name] or _carried(plan, model) for model in models}
 
 
-def _candidates(given: Sequence[str | Path]) -> list[Path]:
-    found: list[Path] = []
-    for name in given:
-        path = Path(name)
-        if path.is_dir():
-            found += sorted(p for p in path.iterdir() if p.suffix.lower() == SUFFIX and p.is_file())[
-                :_MOST_FILES
-            ]
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"--models {path}: no such file or folder")
-    return found
+def _expected(model: Model) -> str:
+    """The names that a file of a model may have."""
+    names = dict.fromkeys((model.name + SUFFIX, model.source or model.name + SUFFIX))
+    return " or ".join(names)
+
+
+def _candidates(path: Path) -> list[Path]:
+    if path.is_dir():
+        own = sorted(p for p in path.iterdir() if p.suffix.lower() == SUFFIX and p.is_file())
+        return own[:_MOST_FILES]
+    if not path.is_file():
+        raise InputError(f"--models {path}: no such file or folder")
+    return [path]
 
 
 def _of_model(model: Model, candidates: Sequence[Path]) -> Path | None:
-    for path in candidates:
-        if path.stem == model.name:
-            return path
-    return next((path for path in candidates if model.source and path.name == model.source), None)
+    for own in (
+        [path for path in candidates if path.stem == model.name],
+        [path for path in candidates if model.source and path.name == model.source],
+    ):
+        several = {path.resolve(): path for path in own}
+        if len(several) > 1:
+            names = " and ".join(str(path) for path in list(several.values())[:2])
+            raise InputError(f"--models: {names} are both of model {model.name}; give one of them")
+        if own:
+            return own[0]
+    return None
 
 
 def _carried(plan: Plan, model: Model) -> Path:

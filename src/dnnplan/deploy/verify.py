@@ -12,8 +12,9 @@ import numpy as np
 
 from dnnplan.costs.profile.extras import onnxruntime
 from dnnplan.deploy.differences import difference
-from dnnplan.deploy.folder import part_path, read_manifest
+from dnnplan.deploy.folder import check_weights, part_path, read_manifest
 from dnnplan.deploy.manifest import Manifest, Value
+from dnnplan.deploy.run.sessions import MOST_DIMENSIONS, made_up
 from dnnplan.deploy.sources import whole_model
 from dnnplan.instances.errors import FormatError, InputError, UnsupportedError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
@@ -22,6 +23,7 @@ from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
 TOLERANCE = 1e-5
 """Largest difference that is taken as equal, relative to the largest number of the output."""
 MOST_BYTES = 2**31
+"""Bytes of one input that numbers are made up for, counted as 8 an element."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -63,6 +65,7 @@ def check_parts(folder: str | Path, manifest: Manifest) -> None:
     for segment in manifest.segments:
         path = part_path(folder, segment)
         model = load_model(path, ReadLimits())
+        check_weights(model, segment, path)
         stored = {tensor.name for tensor in model.graph.initializer}
         stored |= {tensor.values.name for tensor in model.graph.sparse_initializer}
         found = (
@@ -117,6 +120,10 @@ def verify(
     expected = _run_whole(manifest, files, given, optimise=optimise)
     bitwise, worst = True, 0.0
     for id_ in outputs:
+        if id_ not in expected:
+            raise FormatError(
+                f"output {id_}: no job of the manifest says of which model it is", source=str(folder)
+            )
         a, b = found[id_], expected[id_]
         if a.shape != b.shape or a.dtype != b.dtype:
             raise FormatError(
@@ -152,7 +159,8 @@ def _run_whole(
         for job in manifest.jobs:
             if job.model == name:
                 feeds = {own: given[id_] for own, id_ in job.inputs.items()}
-                feeds |= {i.name: _unread(i) for i in session.get_inputs() if i.name not in feeds}
+                unread = [value for value in session.get_inputs() if value.name not in feeds]
+                feeds |= {value.name: made_up(value.name, value.type, value.shape) for value in unread}
                 outputs = _run(session, list(job.outputs), feeds, f"model {name}")
                 found |= zip(job.outputs.values(), outputs, strict=True)
     return found
@@ -184,14 +192,6 @@ def _run(session: Any, names: list[str], feeds: Arrays, what: str) -> list[np.nd
     return found
 
 
-def _unread(info: Any) -> np.ndarray[Any, Any]:
-    """Zeros for an input that no node reads."""
-    kinds = {"float": "float32", "double": "float64"}
-    kind = info.type.removeprefix("tensor(").removesuffix(")")
-    shape = [dim if isinstance(dim, int) else 1 for dim in info.shape]
-    return np.zeros(shape, kinds.get(kind, kind))
-
-
 def _numbers(value: Value, seed: int, dims: Mapping[str, int]) -> np.ndarray[Any, Any]:
     """Numbers for an input that depend on the seed and its name alone."""
     if value.shape is None:
@@ -199,7 +199,7 @@ def _numbers(value: Value, seed: int, dims: Mapping[str, int]) -> np.ndarray[Any
             f"input {value.id}: its shape is not known, so no numbers can be made up for it"
         )
     shape = [dim if isinstance(dim, int) else dims.get(dim, 1) for dim in value.shape]
-    if np.prod([float(dim) for dim in shape]) * 8 > MOST_BYTES:
+    if len(shape) > MOST_DIMENSIONS or np.prod([float(dim) for dim in shape if dim]) * 8 > MOST_BYTES:
         raise UnsupportedError(f"input {value.id}: shape {shape} is too large to make up numbers for")
     random = np.random.default_rng([seed, zlib.crc32(value.id.encode())])
     if value.dtype in ("float16", "float32", "float64"):

@@ -82,7 +82,10 @@ class Weights:
             found: bytes = tensor.raw_data
             return found
         helper = require_onnx("numpy_helper")
-        copy = helper.from_array(helper.to_array(tensor))
+        try:
+            copy = helper.from_array(helper.to_array(tensor))
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"tensor {name!r}: its numbers do not fit its shape and type") from error
         return bytes(copy.raw_data)
 
     def digest(self, name: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from dnnplan.instances.errors import InputError
 WRITTEN = ".written-by-dnnplan"
 """File with the names of all others in the folder, a line each: what may be replaced."""
 MOST_BYTES = 10_000_000
+"""Bytes of that file; a larger one was not written here."""
 
 
 @contextmanager
@@ -31,7 +33,8 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         `target` is a file, has files and `overwrite` is not set, or has other files.
     """
     require_free_folder(target, overwrite=overwrite)
-    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
+    beside = f".{target.name[:100]}.{os.getpid()}-{threading.get_ident()}"
+    temporary = target.with_name(f"{beside}.tmp")
     temporary.mkdir()
     try:
         yield temporary
@@ -39,7 +42,7 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         (temporary / WRITTEN).write_text("\n".join(names), encoding="utf-8")
         require_free_folder(target, overwrite=overwrite)
         if target.exists() and any(target.iterdir()):
-            old = target.with_name(f".{target.name[:100]}.{os.getpid()}.old")
+            old = target.with_name(f"{beside}.old")
             os.rename(target, old)
             try:
                 os.rename(temporary, target)
@@ -57,7 +60,9 @@ def require_free_folder(target: Path, *, overwrite: bool = False) -> None:
     """Refuse a folder that cannot be written."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError(f"{target}: is no folder, expected one to write into")
-    if not target.name or not target.parent.is_dir():
+    if not target.name:
+        raise InputError(f"{target}: expected the name of a folder to write")
+    if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {target.parent}")
     names = [entry.name for entry in target.iterdir()] if target.exists() else []
     if names and not overwrite:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dnnplan.deploy.calibrate.gather import gather
 from dnnplan.deploy.calibrate.report import Calibration
 from dnnplan.deploy.run.priority import ahead_of_others
+from dnnplan.instances.errors import InputError
 
 
 def calibrate(
@@ -41,6 +43,8 @@ def calibrate(
         About how long networks are timed.
     models
         Original ONNX files by model; None: the parts are timed instead, which know less about what a cut costs.
+    timeout
+        Seconds after which a pass of the plan is given up.
     plan
         Whether to plan again with the new costs, for `time_limit` seconds.
     real_time
@@ -49,12 +53,14 @@ def calibrate(
     Raises
     ------
     InputError
-        Devices that share cores, or networks that were not read from ONNX files.
+        Devices that share cores, networks that were not read from ONNX files, or numbers that mean nothing.
     RunError
         A part fails, or hangs.
     MissingDependencyError
         onnxruntime is not installed.
     """
+    if plan and not 0 <= time_limit < math.inf:
+        raise InputError(f"time limit {time_limit:g}: expected a finite number of seconds, at least 0")
     say = progress or (lambda _: None)
     with ahead_of_others(real_time):
         gathered = gather(

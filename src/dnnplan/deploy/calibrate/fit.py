@@ -225,7 +225,7 @@ def wake_times(program: Program, passes: Sequence[Pass]) -> dict[str, list[float
             for one in passes if step.waits else ():
                 told = max(one.stamps[name][2] for name in step.waits)
                 free = one.stamps[before.name][2] if before is not None else 0.0
-                if free < told:
+                if free < told >= step.earliest:  # else it was waiting for a moment, not for a segment
                     found.setdefault(step.name, []).append(max(0.0, one.stamps[step.name][0] - told))
     return found
 

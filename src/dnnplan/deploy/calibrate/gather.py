@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from dnnplan.deploy.calibrate.timing import ROUNDS, check_seats, time_networks
 from dnnplan.deploy.run.cores import seats
 from dnnplan.deploy.run.executor import Executor, Pass
 from dnnplan.deploy.run.folder import Folder, open_folder
+from dnnplan.deploy.run.guard import require_timeout
 from dnnplan.deploy.run.inputs import input_arrays
 from dnnplan.deploy.run.machine import core_warnings, load_warning
 from dnnplan.deploy.sources import whole_model
@@ -39,8 +41,11 @@ def gather(
     opened = open_folder(folder)
     if opened.instance is None or opened.evaluation is None:
         raise InputError("has no instance.json and plan.json: nothing to calibrate", source=str(folder))
-    if repeats < 2 or not seconds > 0:
-        raise InputError(f"repeats {repeats}, seconds {seconds}: expected at least 2, and more than 0")
+    if repeats < 2 or not 0 < seconds < math.inf:
+        raise InputError(
+            f"repeats {repeats}, seconds {seconds}: expected at least 2, and a finite number above 0"
+        )
+    require_timeout(timeout)
     places = seats(opened.manifest.devices, cores, providers)
     check_seats(places)
     warnings = [*load_warning(), *core_warnings([c for seat in places.values() for c in seat.cores])]

@@ -14,6 +14,7 @@ from dnnplan.deploy.differences import difference
 from dnnplan.deploy.run.cores import Seat, seats
 from dnnplan.deploy.run.executor import Executor, Pass, begins
 from dnnplan.deploy.run.folder import Folder, open_folder
+from dnnplan.deploy.run.guard import require_timeout
 from dnnplan.deploy.run.inputs import input_arrays
 from dnnplan.deploy.run.machine import core_warnings, load_warning
 from dnnplan.deploy.run.measured import measured_evaluation
@@ -74,14 +75,14 @@ def run(
     models
         Original ONNX files by model: outputs are compared with theirs, else with those of the parts run serially.
     timeout
-        Seconds after which a pass is given up.
+        Seconds after which a pass is given up, and a run of an original model.
 
     Raises
     ------
     FormatError, InputError
-        The folder, a device, core, provider or input is not usable.
+        The folder, a device, core, provider, input or number is not usable.
     RunError
-        A segment fails, or a pass takes longer than `timeout`.
+        A segment or an original model fails, or takes longer than `timeout`.
     MissingDependencyError
         onnxruntime is not installed.
     """
@@ -113,10 +114,9 @@ def run_folder(
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """The same for a folder that is open, with the median pass; see `run`."""
-    if repeats < 1 or warm_up < 0 or not timeout > 0:
-        raise InputError(
-            f"repeats {repeats}, warm-up {warm_up}, timeout {timeout}: expected >= 1, >= 0 and > 0"
-        )
+    if repeats < 1 or warm_up < 0:
+        raise InputError(f"repeats {repeats}, warm-up {warm_up}: expected >= 1 and >= 0")
+    require_timeout(timeout)
     say = progress or (lambda _: None)
     used = [core for device in folder.program.steps for core in places[device].cores]
     warnings = [*load_warning(), *core_warnings(used, shared=shared)]
@@ -126,7 +126,8 @@ def run_folder(
         reference, label = {value: executor.reference[value] for value in folder.program.outputs}, PARTS
         if models is not None:
             say("running the original models")
-            reference, label = original_outputs(folder.manifest, models, arrays), ORIGINALS
+            reference = original_outputs(folder.manifest, models, arrays, batch=folder.batch, timeout=timeout)
+            label = ORIGINALS
             if lost := [value for value in folder.program.outputs if value not in reference]:
                 raise InputError(f"the manifest does not say of which model {lost[0]!r} is an output")
         apart = [checked_pass(executor, reference)]

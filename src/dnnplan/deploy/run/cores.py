@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnnplan.costs.profile.setting import available_cores
+from dnnplan.instances.assignments import assignments
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.wording import suggestion
 
@@ -113,22 +114,17 @@ def parse_cores(texts: Iterable[str] | None) -> dict[str, tuple[int, ...]]:
     Raises
     ------
     InputError
-        Not of that form.
+        Not of that form, or a device is named twice.
 
     Examples
     --------
     >>> parse_cores(["gpu=0,2-3"])
     {'gpu': (0, 2, 3)}
     """
-    found: dict[str, tuple[int, ...]] = {}
-    for text in texts or ():
-        name, equals, value = text.rpartition("=")
-        parts = [part.strip() for part in value.split(",")]
-        if not equals or not name or name in found:
-            what = "is named twice" if name in found else "expected DEVICE=0,1"
-            raise InputError(f"--cores {text!r}: {what}")
-        found[name] = tuple(core for part in parts for core in _range(part, text))
-    return found
+    return {
+        name: tuple(core for part in value.split(",") for core in _range(part.strip(), f"{name}={value}"))
+        for name, value in assignments(texts, "--cores", "DEVICE=0,1").items()
+    }
 
 
 def _range(part: str, text: str) -> range:

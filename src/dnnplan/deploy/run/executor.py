@@ -16,7 +16,7 @@ import numpy as np
 from dnnplan.costs.profile.extras import onnxruntime
 from dnnplan.deploy.run.cores import Seat
 from dnnplan.deploy.run.errors import RunError
-from dnnplan.deploy.run.guard import Guarded, terminate
+from dnnplan.deploy.run.guard import Guarded, require_timeout, terminate
 from dnnplan.deploy.run.program import Program, Step
 from dnnplan.deploy.run.sessions import DTYPES, Array, open_session, pinned, runtime_errors, short
 from dnnplan.deploy.run.workers import GO, STOP, Action, Done, Worker
@@ -80,7 +80,7 @@ class Executor:
     Raises
     ------
     InputError
-        A sub-model or a provider that the runtime does not take.
+        A sub-model or a provider that the runtime does not take, or a timeout that threads do not.
     RunError
         A segment fails on these inputs.
     """
@@ -95,6 +95,7 @@ class Executor:
         timeout: float = 60.0,
         shared: bool = False,
     ) -> None:
+        require_timeout(timeout)
         self.program, self.seats, self.timeout = program, seats, timeout
         self.sessions: dict[str, Any] = {}
         self._doing = ""
@@ -161,7 +162,7 @@ class Executor:
         for device, own in self.buffers.items():
             for value, array in own.items():
                 if self.program.home[value] is not None or (device, value) in self._copied:
-                    array.view(np.uint8).reshape(-1)[:] = POISON if array.dtype != np.bool_ else 0
+                    array.reshape(-1).view(np.uint8)[:] = POISON if array.dtype != np.bool_ else 0
 
     def close(self) -> None:
         """Stop all workers, also those in the middle of a segment."""

@@ -7,8 +7,21 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from dnnplan.deploy.run.errors import RunError
+from dnnplan.instances.errors import InputError
 
 T = TypeVar("T")
+
+
+def require_timeout(seconds: float) -> None:
+    """Refuse a time limit that threads cannot wait for.
+
+    Raises
+    ------
+    InputError
+        Not a finite number of seconds above 0, or more than `threading.TIMEOUT_MAX`.
+    """
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise InputError(f"timeout {seconds:g}: expected seconds above 0, at most {threading.TIMEOUT_MAX:g}")
 
 
 class Guarded(Generic[T]):

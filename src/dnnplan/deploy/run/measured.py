@@ -36,6 +36,8 @@ def measured_evaluation(planned: Evaluation, one: Pass, program: Program) -> Eva
         if value not in tensors:
             continue  # of no tensor of the instance: a shape that one part computes for another, say
         k, d = tensors[value], devices.index(target)
+        if not any(graph.device[call] == d for call in graph.reader_calls[k]):
+            continue  # the plan knows of no reader there
         source = program.home[value]
         ends = (problem.m if source is None else devices.index(source), d)
         call = graph.first_reader(k, d)

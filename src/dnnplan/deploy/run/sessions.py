@@ -33,6 +33,8 @@ DTYPES = {
 """Types that numpy and the runtime share."""
 MOST_BYTES = 2**31
 """Bytes of one input that are made up; more is refused."""
+MOST_DIMENSIONS = 32
+"""Dimensions of one input; every version of numpy takes that many."""
 
 
 def open_session(
@@ -135,21 +137,24 @@ def made_up(name: str, kind: str, shape: Sequence[int | str], batch: int = 1) ->
     UnsupportedError
         A type that is not of numbers.
     InputError
-        More than 2 GiB.
+        More than 2 GiB, or more than 32 dimensions.
     """
     if kind not in DTYPES:
-        raise UnsupportedError(f"input {name!r} has type {kind}: cannot be made up; give it with --inputs")
+        raise UnsupportedError(f"input {name!r} has type {kind}: no numbers can be made up for it")
     dtype = np.dtype(DTYPES[kind])
     free = [batch, *[1] * len(shape)]
     sizes = [
         size if isinstance(size, int) and size >= 0 else other
         for size, other in zip(shape, free, strict=False)
     ]
-    total = float(np.prod([float(size) for size in sizes])) * dtype.itemsize
+    # Sizes of 0 do not make the others harmless.
+    total = float(np.prod([float(size) for size in sizes if size])) * dtype.itemsize
     if total > MOST_BYTES:
         raise InputError(
             f"input {name!r} of shape {sizes} has {total:.3g} bytes, expected at most {MOST_BYTES}"
         )
+    if len(sizes) > MOST_DIMENSIONS:
+        raise InputError(f"input {name!r} has {len(sizes)} dimensions, expected at most {MOST_DIMENSIONS}")
     if dtype.kind == "f":
         random = np.random.default_rng(zlib.crc32(name.encode()))
         return random.standard_normal(sizes).astype(dtype)

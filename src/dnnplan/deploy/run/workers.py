@@ -68,7 +68,7 @@ class Worker(threading.Thread):
         """Wait for passes; ends when told to, or when a segment fails."""
         try:
             pin(list(self.cores[:1]))
-        except OSError as error:
+        except Exception as error:  # whatever it is: a worker that says nothing is waited for
             self.report.put(Done(self.device, [], [], "", error))
             return
         arrived: set[str] = set()
@@ -96,8 +96,8 @@ class Worker(threading.Thread):
                 self.current = action.name
                 if not action.waits <= arrived and not self._wait(action.waits, arrived):
                     break
-                if action.earliest:
-                    _sleep_until(self.begin + action.earliest)
+                if action.earliest and not self._sleep_until(self.begin + action.earliest, arrived):
+                    break
                 ready = now = clock()
                 for copy in action.copies:
                     copy()
@@ -123,8 +123,15 @@ class Worker(threading.Thread):
             arrived.add(word[0])
         return True
 
-
-def _sleep_until(moment: float) -> None:
-    left = moment - time.perf_counter()
-    if left > 0:
-        time.sleep(left)
+    def _sleep_until(self, moment: float, arrived: set[str]) -> bool:
+        """Take messages until a moment of `time.perf_counter`; False if told to stop."""
+        while (left := moment - time.perf_counter()) > 0:
+            try:
+                word = self.inbox.get(timeout=min(left, threading.TIMEOUT_MAX))
+            except queue.Empty:
+                continue
+            if word == STOP:
+                self._stopped = True
+                return False
+            arrived.add(word[0])
+        return True
