@@ -38,8 +38,7 @@ class Auto:
         if solve_device_placement(problem, search):
             return
         bound = objective_bound(problem)
-        if bound is not None:
-            search.improve_bound(bound.value, bound.name)
+        search.improve_bound(bound.value, bound.name)
         propose_simple_plans(problem, search)
         if search.finished():
             return

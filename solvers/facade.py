@@ -77,7 +77,8 @@ def solve(
     Raises
     ------
     InputError
-        The instance is not valid, the warm start does not fit it, or an argument is of the wrong kind or out of range.
+        The instance is not valid, the warm start does not fit it (`PlanError`), or an argument is of the wrong kind or
+        out of range.
     UnsupportedError
         Unknown solver or objective, or an objective that the solver cannot optimise.
 
@@ -258,7 +259,7 @@ def _run_stages(
 def _run(solver: Solver, problem: MappingProblem, search: Search, warm: Plan | None) -> Search:
     def work() -> None:
         if warm is not None:
-            search.propose(warm)
+            search.start_from(warm)
         solver.run(problem, search)
 
     return run_cancellable(search, work)

@@ -6,7 +6,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from dnnplan.costs import Decisions, Evaluation, MappingProblem, evaluate
 from dnnplan.costs.judged import Judged, TaskProblem, broken_limits
 from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.instances import Plan, PlanError
+from dnnplan.instances import Problem as Reason
 from dnnplan.instances.result import GAP_TOLERANCE, StopReason, relative_gap
 from dnnplan.solvers.cancellation import Callbacks
 
@@ -196,6 +198,18 @@ class Run(Generic[View, Answer]):
             )
 
 
+@contextmanager
+def _of_warm_start() -> Iterator[None]:
+    """Errors of a plan say that it is the warm start."""
+    try:
+        yield
+    except PlanError as error:
+        problems = [
+            Reason(f"warm_start.{p.path}" if p.path else "warm_start", p.message) for p in error.problems
+        ]
+        raise PlanError(problems=problems) from None
+
+
 @dataclass(eq=False)
 class Search(Run[MappingProblem, Evaluation]):
     """A run whose plans are mappings."""
@@ -208,6 +222,17 @@ class Search(Run[MappingProblem, Evaluation]):
             log.debug("%s proposed a plan that cannot run: %s", self.name, error)
             return False
         return self.accept(evaluation)
+
+    def start_from(self, plan: Plan) -> None:
+        """Begin with a plan that somebody handed over.
+
+        Raises
+        ------
+        PlanError
+            It does not fit the instance, or cannot run.
+        """
+        with _of_warm_start():
+            self.accept(evaluate(self.problem, plan))
 
     def accept(self, evaluation: Evaluation) -> bool:
         """Keep an evaluated plan if it is feasible and better than the incumbent; True if it was kept."""
@@ -227,6 +252,17 @@ class TaskSearch(Run[Problem, Judged]):
             log.debug("%s proposed a plan that does not fit: %s", self.name, error)
             return False
         return self.accept(judged)
+
+    def start_from(self, plan: Plan) -> None:
+        """Begin with a plan that somebody handed over.
+
+        Raises
+        ------
+        PlanError
+            It does not fit the instance.
+        """
+        with _of_warm_start():
+            self.accept(self.problem.judge(plan))
 
     def accept(self, judged: Judged) -> bool:
         """Keep a judged answer if it is feasible and better than the incumbent; True if it was kept."""

@@ -204,7 +204,7 @@ def _work(
 
     def work() -> None:
         if settings.warm_start is not None:
-            search.propose(settings.warm_start)
+            search.start_from(settings.warm_start)
         if known is not None:
             search.propose(known.decisions)
         solver.run(search.problem, search)

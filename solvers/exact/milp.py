@@ -74,8 +74,7 @@ class Milp:
         """Bounds, simple plans, then the MILP until the limits."""
         if self.parameters.start:
             bound = objective_bound(problem)
-            if bound is not None:
-                search.improve_bound(bound.value, bound.name)
+            search.improve_bound(bound.value, bound.name)
             propose_simple_plans(problem, search)
         if not search.finished():
             self.solve_exactly(problem, search)

@@ -32,8 +32,7 @@ def solve_device_placement(problem: MappingProblem, search: Search) -> bool:
 def solve_calls(problem: MappingProblem, search: Search) -> None:
     """Bounds, simple plans and splits; the exact model where it is small; annealing; neighbourhoods of calls."""
     bound = objective_bound(problem)
-    if bound is not None:
-        search.improve_bound(bound.value, bound.name)
+    search.improve_bound(bound.value, bound.name)
     propose_simple_plans(problem, search)
     propose_splits(problem, search)
     latency = problem.stages[0] == (("latency", 1.0),)

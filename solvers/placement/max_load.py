@@ -80,8 +80,7 @@ def is_max_load(problem: MappingProblem) -> bool:
 def solve_max_load(problem: MappingProblem, search: Search) -> None:
     """Bounds and simple plans, the best linear split, annealing, and the MILP beside it (one worker: after it)."""
     bound = objective_bound(problem)
-    if bound is not None:
-        search.improve_bound(bound.value, bound.name)
+    search.improve_bound(bound.value, bound.name)
     propose_simple_plans(problem, search)
     loads = load_problem(problem)
     if search.finished():

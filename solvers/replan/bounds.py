@@ -1,4 +1,4 @@
-"""Bounds for a re-plan: compiled where they can be, else those that every solver begins with."""
+"""Bounds for a re-plan in compiled loops; settings that these do not cover have the bounds of every solver."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnplan.costs import MappingProblem
 from dnnplan.costs.routes import FloatArray
-from dnnplan.formulations.mapping.bounds import SAFETY, Bound, objective_bound, stage_bound
+from dnnplan.formulations.mapping.bounds import SAFETY, Bound, stage_bound
 
 ROUNDS = 60
 """Rounds of prices; each takes a microsecond for a layer and some devices."""
@@ -47,8 +47,3 @@ def quick_bound(view: MappingProblem) -> tuple[Bound, Guide]:
     load = least_load(np.ascontiguousarray(view.duration), slots, ROUNDS, prices) * (1 - SAFETY)
     bound = stage_bound(view, Bound(path, PATH), Bound(load, LOAD))
     return bound, Guide(prices=prices, tails=tails)
-
-
-def slow_bound(view: MappingProblem) -> Bound | None:
-    """The same without compiled code, and for all settings; takes some ten milliseconds."""
-    return objective_bound(view)

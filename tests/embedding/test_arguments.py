@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 import dnnplan
-from dnnplan.instances import InputError, Instance, InstanceError, Plan, UnsupportedError
+from dnnplan.instances import InputError, Instance, InstanceError, Plan, PlanError, UnsupportedError
 from dnnplan.instances.events import (
     BatchChanged,
     DeviceLost,
@@ -29,6 +29,7 @@ from dnnplan.solvers import registry
 from dnnplan.solvers.pareto import pareto_front
 from dnnplan.solvers.replan import Replanner, replan
 from dnnplan.solvers.whole.planning import plan as plan_whole
+from tests.support.random_orders import random_order_instance
 
 HAND = dnnplan.load("tiny/hand")
 RESULT = dnnplan.solve(HAND, "heft")
@@ -69,6 +70,18 @@ def test_what_is_no_plan_is_named(wrong: Any) -> None:
         refused(lambda call=call: call(HAND, wrong), "plan: ", "expected a dnnplan.Plan")
     if wrong is not None:
         refused(lambda: dnnplan.solve(HAND, warm_start=wrong), "warm_start: ", "expected a dnnplan.Plan")
+
+
+@pytest.mark.parametrize("options", [{}, {"stop": lambda: False}], ids=["alone", "with-stop"])
+def test_a_warm_start_that_does_not_fit_is_said_and_not_dropped(options: dict[str, Any]) -> None:
+    """The answer is promised to be never worse than it."""
+    with pytest.raises(PlanError, match=r"warm_start.placement: .*hand/0/stem"):
+        dnnplan.solve(HAND, "heft", warm_start=Plan(), **options)
+    orders = random_order_instance(1, "open")
+    with pytest.raises(PlanError, match="warm_start"):
+        dnnplan.solve(
+            orders, problem="ordering", warm_start=Plan(problem="ordering", task_order=("x",)), **options
+        )
 
 
 def test_who_hands_over_a_result_is_told_of_its_plan() -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from dnnplan.costs import decisions_of, evaluate, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.compiled import compiled
+from dnnplan.costs.feasibility import reason_for_infeasibility
 from dnnplan.costs.objectives import is_feasible, objective_value
 from dnnplan.formulations.mapping.bounds import communication_path_bound, load_bound
 from dnnplan.instances import (
@@ -51,8 +52,10 @@ from dnnplan.solvers.kernels.quick_bounds import least_load, path_length
 from dnnplan.solvers.kernels.repair import schedule_around
 from dnnplan.solvers.replan import Replanner, is_warm, replan, warm_up
 from dnnplan.solvers.replan.before import before, kept_on
+from dnnplan.solvers.replan.bounds import is_quick, quick_bound
 from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.repair import repairs
+from tests.support.brute_force import brute_force
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -389,6 +392,26 @@ def test_quick_bounds_are_those_of_the_formulations(seed: int) -> None:
     load = least_load(view.duration, slots, 60, np.ones(view.m))
     exact = load_bound(view).value
     assert 0.97 * exact <= load <= exact * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective", ["latency", "energy", "edp", "max_load", "latency=1,energy=0.2", "weighted_completion"]
+)
+def test_quick_bounds_are_never_above_the_best_of_all_plans(objective: str) -> None:
+    """Over all settings that they cover, against all plans there are."""
+    compared = 0
+    for seed in range(40):
+        view = mapping_problem(replace(random_small(seed), objective=objective))
+        if not is_quick(view) or reason_for_infeasibility(view) is not None:
+            continue
+        try:
+            best = brute_force(view, max_states=3_000)
+        except RuntimeError:  # too many to look at all of them
+            continue
+        if best.plan is not None:
+            assert quick_bound(view)[0].value <= best.value * (1 + 1e-9)
+            compared += 1
+    assert compared >= 10
 
 
 # --- time ---

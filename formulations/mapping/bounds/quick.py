@@ -44,8 +44,8 @@ def broken_limit(problem: MappingProblem) -> str | None:
     return None
 
 
-def objective_bound(problem: MappingProblem) -> Bound | None:
-    """The best combinatorial bound on the first stage of the objective; None where there is none."""
+def objective_bound(problem: MappingProblem) -> Bound:
+    """The best combinatorial bound on the first stage of the objective, at least 0."""
     return stage_bound(problem, communication_path_bound(problem), load_bound(problem))
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from dnnplan.instances.errors import DnnplanError, FormatError, InputError, Problem
 from dnnplan.instances.json_text import parse_json
-from dnnplan.instances.pipe_records import PipeError, PipeEvent, PipeProgress, PipeRequest
+from dnnplan.instances.pipe_records import Id, PipeError, PipeEvent, PipeProgress, PipeRequest
 from dnnplan.instances.validation.structure import decode
 from dnnplan.solvers.cancellation import Cancellation
 from dnnplan.solvers.search import Progress
@@ -135,8 +135,7 @@ class Server:
         known: str | int | None = None
         try:
             tree = parse_json(line)
-            if isinstance(tree, dict) and isinstance(tree.get("id"), str | int):
-                known = tree["id"]
+            known = _id_of(tree)
             request, problems = decode(tree, PipeRequest)
             if request is None:
                 raise InputError(problems=problems)
@@ -192,6 +191,15 @@ class Server:
 
     def _fail(self, known: str | int | None, error: Exception) -> None:
         self.outbox.put(_failed(known, error))
+
+
+def _id_of(tree: Any) -> str | int | None:
+    """The id of a request that may be wrong elsewhere; None where it has none that an event may have."""
+    try:
+        found: str | int = msgspec.convert(tree["id"] if isinstance(tree, dict) else None, Id)
+    except (KeyError, msgspec.ValidationError):
+        return None
+    return found
 
 
 def _failed(known: str | int | None, error: Exception) -> PipeEvent:
