@@ -18,7 +18,7 @@ from dnnplan.solvers.exact.highs import run_highs
 from dnnplan.solvers.search import Settings, TaskSearch
 from dnnplan.solvers.whole.milp import Milp
 from dnnplan.solvers.whole.task_graphs import TaskGraphs
-from tests.formulations.test_whole_model import APART, TOGETHER, D, E, two
+from tests.support.two_tasks import APART, TOGETHER, D, E, two
 from tests.support.whole_oracles import best_whole, random_whole
 from tests.support.whole_settings import KINDS, whole_setting
 

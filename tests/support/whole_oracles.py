@@ -1,15 +1,20 @@
-"""Small whole plans by exhaustion: all task graphs, and for each of them the best mapping of all."""
+"""Small whole plans by exhaustion: all task graphs, and for each of them the best mapping of all.
+
+What a task graph measures and the network that it leaves are written down here once more from docs/cost-model.md (9 and
+13), for chains of blocks with one layer each.
+"""
 
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
-from dnnplan.costs.objectives import UNITS
-from dnnplan.costs.whole import WholeProblem, mapping_terms
+from dnnplan.costs import mapping_problem
+from dnnplan.costs.whole import WholeProblem
 from dnnplan.instances import (
     Device,
     Instance,
@@ -27,6 +32,10 @@ from dnnplan.instances.platform import Execution, Power
 from dnnplan.instances.sections import Costs
 from tests.support.brute_force import brute_force
 from tests.support.task_oracles import task_graphs
+
+Groups = tuple[tuple[tuple[int, ...], ...], ...]
+GRAPH = ("variety", "task_variety", "size")
+"""Measures of task graphs that are worked out here."""
 
 
 def random_whole(seed: int, *, tasks: int | None = None, **changes: Any) -> Instance:
@@ -82,18 +91,90 @@ def random_whole(seed: int, *, tasks: int | None = None, **changes: Any) -> Inst
 def best_whole(problem: WholeProblem) -> float | None:
     """The least value of the first stage; None where no plan keeps the limits.
 
-    Limits on task graphs are tested here; the mapping of each task graph is found by `brute_force`.
+    Every task graph is measured here, and written down here as a plain instance (`flat`), whose best mapping is found
+    by `brute_force`: nothing of grouping, of the view of whole plans, or of what it makes networks with is used.
     """
+    instance, stage = problem.instance, problem.stages[0]
+    n, levels = len(instance.tasks), len(instance.tasks[0].blocks) - 2
+    given = {name: getattr(instance.limits, name) for name in instance.limits.__struct_fields__}
+    limits = {name: limit for name, limit in given.items() if isinstance(limit, int | float)}
+    ours = [(name, weight) for name, weight in stage if name not in GRAPH]
     best: float | None = None
-    assert problem.grouping is not None
-    for groups in task_graphs(tuple(range(problem.n)), problem.levels):
-        known = problem.grouping.measures(groups)
-        if any(known[name] > limit + 1e-9 for name, limit in problem.limits.items() if name in known):
+    for groups in task_graphs(tuple(range(n)), levels):
+        known = measured(instance, groups)
+        if any(known[name] > limit + 1e-9 for name, limit in limits.items() if name in GRAPH):
             continue
-        found = brute_force(problem.mapping(groups))
+        mapped = flat(
+            instance,
+            groups,
+            ",".join(f"{name}={weight!r}" for name, weight in ours) or "latency",
+            Limits(**{name: limit for name, limit in limits.items() if name not in GRAPH}),
+        )
+        found = brute_force(mapping_problem(mapped))
         if found.plan is None:
             continue
-        mapped = found.value if mapping_terms(problem.stages[0]) else 0.0
-        value = mapped + sum(w * known[name] for name, w in problem.stages[0] if name not in UNITS)
+        value = found.value if ours else 0.0
+        value += sum(weight * known[name] for name, weight in stage if name in GRAPH)
         best = value if best is None else min(best, value)
     return best
+
+
+def nodes_of(instance: Instance, groups: Groups) -> list[list[tuple[int, ...]]]:
+    """The groups of every block, one layer each: all tasks share the first one, each has its own last one."""
+    tasks = tuple(range(len(instance.tasks)))
+    assert all(len(block) == 1 for task in instance.tasks for block in task.blocks)
+    return [[tasks], *(list(level) for level in groups), [(t,) for t in tasks]]
+
+
+def measured(instance: Instance, groups: Groups) -> dict[str, float]:
+    """Variety, the same by task, and size of a task graph (docs/cost-model.md, 9)."""
+    assert instance.sharing is not None
+    variety, by_task = 0.0, 0.0
+    for affinity, level in zip(instance.sharing.affinity, groups, strict=True):
+        worst = [max((1 - affinity[i][j] for i, j in combinations(group, 2)), default=0.0) for group in level]
+        variety += sum(worst) / len(worst)
+        by_task += sum(w * len(group) for w, group in zip(worst, level, strict=True)) / len(instance.tasks)
+    weights = {
+        model.name: {layer.name: layer.weight_bytes for layer in model.layers} for model in instance.models
+    }
+    size = sum(
+        max(weights[instance.tasks[t].model][instance.tasks[t].blocks[b][0]] for t in group)
+        for b, level in enumerate(nodes_of(instance, groups))
+        for group in level
+    )
+    return {"variety": variety, "task_variety": by_task, "size": float(size)}
+
+
+def flat(instance: Instance, groups: Groups, objective: str, limits: Limits) -> Instance:
+    """The network of a task graph of chains, layer by layer: each node stands once, as its first task has it."""
+    models = {model.name: model for model in instance.models}
+    blocks = nodes_of(instance, groups)
+    layers: list[Layer] = []
+    tensors: list[Tensor] = []
+    table: dict[str, dict[str, Any]] = {}
+    for b, level in enumerate(blocks):
+        for group in level:
+            task = instance.tasks[group[0]]
+            model, (own,) = models[task.model], task.blocks[b]
+            name = f"{b}:{group[0]}"
+            layers.append(replace(next(layer for layer in model.layers if layer.name == own), name=name))
+            table[name] = dict(instance.costs.latency[model.name][own])
+            if b == 0:
+                size = next(tensor.bytes for tensor in model.tensors if tensor.source is None)
+                tensors.append(Tensor(name="in", targets=(name,), bytes=size))
+            made = next(tensor for tensor in model.tensors if tensor.source == own)
+            following = blocks[b + 1] if b + 1 < len(blocks) else []
+            readers = tuple(f"{b + 1}:{other[0]}" for other in following if set(other) <= set(group))
+            out = Tensor(
+                name=f"of {name}", source=name, targets=readers, bytes=made.bytes, output=not readers
+            )
+            tensors.append(out)
+    return Instance(
+        name=f"{instance.name} {groups}",
+        objective=objective,
+        limits=limits,
+        platform=instance.platform,
+        models=(Model(name="flat", layers=tuple(layers), tensors=tuple(tensors)),),
+        tasks=(Task(name="flat", model="flat", release=instance.tasks[0].release),),
+        costs=Costs(latency={"flat": table}),
+    )
