@@ -96,19 +96,24 @@ class Run:
     def finish(self) -> None:
         """Plan, and check."""
         search, view = self.search, self.view
-        search.infeasible = reason_for_infeasibility(view) or (broken_limit(view) if view.limits else None)
+        search.infeasible = reason_for_infeasibility(view)
         if search.infeasible is None:
             self.kept = kept_on(view, self.names)
             with np.errstate(invalid="ignore"):  # what goes over a lost route takes for ever
                 self._repair()
-                self._bound()
-                walk = self._lists()
-                if walk is None or self._has_time_for_two():
-                    self._judge()
-                if walk is not None:
-                    self._search(walk)
-                self._late_bound()
+                if search.infeasible is None:
+                    self._improve()
         self._conclude()
+
+    def _improve(self) -> None:
+        """Bounds, and better plans until the deadline."""
+        self._bound()
+        walk = self._lists()
+        if walk is None or self._has_time_for_two():
+            self._judge()
+        if walk is not None:
+            self._search(walk)
+        self._late_bound()
 
     def _repair(self) -> None:
         """A plan at once."""
@@ -121,7 +126,10 @@ class Run:
             if search.best is not None:
                 self.word = word
                 break
-        if search.best is None:
+        if search.best is None and self.view.limits:
+            # Takes as long as a whole re-plan; where there is a plan, no bound contradicts a limit.
+            search.infeasible = broken_limit(self.view)
+        if search.best is None and search.infeasible is None:
             self._rebuild()
             self.word = None if search.best is None else "rebuilt"
         self.repaired = search.best

@@ -365,6 +365,22 @@ def test_deadlines_and_precedences_are_kept() -> None:
     assert "limit latency" in done.result.message
 
 
+def test_limits_that_the_repaired_plan_keeps_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that could contradict limits take longer than a deadline: they are asked only where there is no plan."""
+    asked: list[object] = []
+    monkeypatch.setattr("dnnplan.solvers.replan.run.broken_limit", lambda view: asked.append(view))
+    instance = replace(generate("layered", 12, devices=3, seed=2), limits=Limits(latency=1e3, energy=1e9))
+    plan = a_plan(instance)
+    done = replan(instance, plan, DeviceLost(device="d0"), deadline=0.02)
+    assert done.result.valid
+    assert asked == []
+    tight = replace(instance, limits=Limits(latency=1e-9))
+    assert (
+        replan(tight, replace(plan, instance=""), DeviceLost(device="d0"), deadline=0.02).result.plan is None
+    )
+    assert len(asked) == 1
+
+
 # --- kernels and their twins ---
 
 
