@@ -17,15 +17,17 @@ import numpy as np
 import onnx
 import pytest
 from msgspec.structs import replace
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.networks import build_early_exit_resnet, build_mobilenet_v2, build_recurrent, build_vit
 from dnnplan.costs import encode, evaluate, mapping_problem
 from dnnplan.costs.check import check
+from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy import split as splitting
 from dnnplan.deploy.folder import dumps_manifest
 from dnnplan.deploy.manifest import Manifest, read_manifest
 from dnnplan.deploy.network import read_network
+from dnnplan.deploy.run import Seat, open_folder, run_folder
 from dnnplan.deploy.sources import model_files, whole_model
 from dnnplan.deploy.split import split
 from dnnplan.deploy.verify import TOLERANCE, check_parts, verify
@@ -239,6 +241,61 @@ def test_a_shape_that_is_known_does_not(place):
     manifest = split(random_plan(instance, 3, 0.1), instance, {"net": path}, place / "shape", overwrite=True)
     assert all(value.planned for value in manifest.values)
     assert verify(place / "shape", {"net": path}).bitwise
+
+
+def test_a_part_that_nobody_needs_makes_something(place):
+    """What only a known shape read is a dead end; the runtime takes no part without outputs."""
+    b = Builder()
+    x = b.input("x", (2, 4))
+    y = b.node("Reshape", x, b.node("Shape", b.node("MatMul", x, b.weight(4, 4))))
+    path = saved(b.model([(y, (2, 4))]), place, "dead-end")
+    instance = instance_of([path], 2)
+    manifest = split(placed(instance, "01"), instance, {"dead-end": path}, place / "dead", overwrite=True)
+    assert [len(segment.outputs) for segment in manifest.segments] == [1, 1]
+    assert [(v.targets, v.output) for v in manifest.values if v.source and not v.output] == [((), False)]
+    assert verify(place / "dead", {"dead-end": path}).bitwise
+    opened = open_folder(place / "dead")
+    seat = Seat(tuple(available_cores()[:1]))
+    outcome = run_folder(opened, {"cpu": seat, "gpu": seat}, repeats=1, shared=True)
+    assert outcome.report.difference == 0
+    values = tuple(replace(v, output=False) for v in manifest.values)
+    dumps_manifest(replace(manifest, values=values, jobs=()))  # both are dead ends then
+    segments = (replace(manifest.segments[0], outputs=()), *manifest.segments[1:])
+    with pytest.raises(FormatError, match="no reader and is no output"):
+        dumps_manifest(replace(manifest, segments=segments))
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.UINT64, TensorProto.BOOL, TensorProto.INT32])
+def test_whole_numbers_can_cross_where_parts_run(place, kind):
+    """The runtime's arrays of 64 bits are of another type of numpy's than np.int64, though their dtype is equal."""
+    b = Builder()
+    x = b.node("Cast", b.node("Relu", b.input("x", (2, 4))), to=kind)
+    y = b.node("Sin", b.node("Cast", x, to=TensorProto.FLOAT))
+    path = saved(b.model([(y, (2, 4))]), place, "casts")
+    instance = Instance(models=(read_onnx(path, fuse=False)[0],), platform=platform(2))
+    split(placed(instance, "0011"), instance, {"casts": path}, place / "ints", overwrite=True)
+    opened = open_folder(place / "ints")
+    assert [value.dtype for value in opened.manifest.values if value.targets and value.source] != ["float32"]
+    seat = Seat(tuple(available_cores()[:1]))
+    outcome = run_folder(opened, {"cpu": seat, "gpu": seat}, repeats=1, shared=True)
+    assert outcome.report.difference == 0
+
+
+def test_a_dead_end_is_fused_once(place):
+    """Two readers of a value close, and one of them is a dead end that what follows would take again."""
+    b = Builder()
+    x = b.node("Relu", b.input("x", (2, 4)))
+    y = b.node("Add", x, b.weight(1, 4))
+    b.node("Add", x, b.weight(1, 4))
+    b.node("Neg", y)
+    b.node("Mul", x, b.weight(1, 4))
+    z = b.node("Tanh", b.node("Clip", y, b.constant(np.float32(0))))
+    path = saved(b.model([(z, (2, 4))]), place, "fused")
+    instance = instance_of([path], 2)
+    nodes = [name for layer in instance.models[0].layers for name in layer.attributes["onnx_nodes"]]
+    assert sorted(nodes) == sorted(node.name for node in onnx.load(path).graph.node)
+    split(random_plan(instance, 1), instance, {"fused": path}, place / "once", overwrite=True)
+    assert verify(place / "once", {"fused": path}).bitwise
 
 
 def test_a_shape_that_is_needed_before_it_is_known_is_refused(place):

@@ -117,7 +117,8 @@ class _Fusion:
             self._append(group, closed)
 
     def _append(self, group: int, nodes: list[Node]) -> None:
-        self.members[group].extend(nodes)
+        # A dead end among the readers of a value may have been taken with it before.
+        self.members[group].extend(node for node in nodes if node.index not in self.group_of)
         self.group_of.update((node.index, group) for node in nodes)
         live = self.readers.live(nodes)
         self.result[group] = live[0] if len(live) == 1 else None

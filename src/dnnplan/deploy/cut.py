@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dnnplan.deploy.network import SHAPE_OPERATORS
+from dnnplan.deploy.network import SHAPE_OPERATORS, Network
 from dnnplan.deploy.segments import Segment
 from dnnplan.deploy.work import NodeRef, Ref, Work
 from dnnplan.instances import InstanceError, Problem, UnsupportedError
@@ -53,7 +53,8 @@ def cut(work: Work, found: Sequence[Segment]) -> tuple[list[Part], list[Crossing
     """Cut a job into its segments.
 
     A value crosses where a segment reads what another one makes. Constants are computed by every part that needs them.
-    Shapes that are not numbers are computed where their tensor is made, and cross as values of their own.
+    Shapes that are not numbers are computed where their tensor is made, and cross as values of their own. A part that
+    makes nothing for others has its last value as output, which nobody reads.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ class _Cutting:
             rank = {ref: at for at, ref in enumerate(dict.fromkeys(reads))}
             part.inputs.sort(key=rank.__getitem__)
             made = {ref: at for at, ref in enumerate(self._writes(part))}
-            part.outputs = [c.ref for c in self.crossing.values() if c.source == s]
+            part.outputs = [c.ref for c in self.crossing.values() if c.source == s] or [self._dead_end(part)]
             part.outputs.sort(key=lambda ref: made.get(ref, len(made)))
             part.copied = [ref for ref in part.outputs if ref not in made]
             part.stored = list(dict.fromkeys(self._stored(part)))
@@ -108,7 +109,7 @@ class _Cutting:
         return [
             Ref(node.member, name)
             for node in part.nodes
-            for name in self.work.members[node.member].network.nodes[node.node].writes
+            for name in self._network(node).nodes[node.node].writes
         ]
 
     def _stored(self, part: Part) -> list[Ref]:
@@ -151,7 +152,7 @@ class _Cutting:
 
     def _first_segment(self, node: NodeRef, sources: dict[Ref, NodeRef | None]) -> int | None:
         places: list[int] = []
-        proto = self.work.members[node.member].network.nodes[node.node]
+        proto = self._network(node).nodes[node.node]
         is_shape = proto.op in SHAPE_OPERATORS and not proto.domain
         for ref, maker in sources.items():
             if maker is None and self._is_stored(ref):
@@ -227,6 +228,14 @@ class _Cutting:
                     crossing.source = last
                 if maker is not None and maker not in self.home:
                     self._take_constant(maker, members[last])
+
+    def _dead_end(self, part: Part) -> Ref:
+        """What a part makes that nobody needs: the last of its values, for no runtime takes a part without outputs."""
+        last = max(node for node in part.own if self._network(node).nodes[node.node].writes)
+        return self._cross(Ref(last.member, self._network(last).nodes[last.node].writes[0])).ref
+
+    def _network(self, node: NodeRef) -> Network:
+        return self.work.members[node.member].network
 
     def _take_constant(self, start: NodeRef, members: set[NodeRef]) -> None:
         stack = [start]

@@ -52,7 +52,7 @@ class Value(Record, kw_only=True):
     source
         The segment that makes it; null: an input, given by the caller.
     targets
-        The segments that read it.
+        The segments that read it; none reads the only output of a segment that nobody needs.
     output
         Whether it is an output, given to the caller.
     planned

@@ -101,7 +101,9 @@ def _values(manifest: Manifest, report: Report) -> None:
             report.add(path, f"{show(value.id)} is not among the inputs of its target {show(name)}")
         for name in sorted(readers - targets):
             report.add(path, f"{show(value.id)} is read by {show(name)}, which is not among its targets")
-        if not targets and not value.output:
+        source = manifest.segment_of.get(value.source or "")
+        dead_end = source is not None and source.outputs == (value.id,)  # a part has to make something
+        if not targets and not value.output and not dead_end:
             report.add(path, f"{show(value.id)} has no reader and is no output")
 
 

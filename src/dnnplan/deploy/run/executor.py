@@ -23,6 +23,8 @@ from dnnplan.deploy.run.workers import GO, STOP, Action, Done, Worker
 from dnnplan.instances.errors import UnsupportedError
 
 ALIGNMENT = 64
+NAMES = frozenset(np.dtype(kind).name for kind in DTYPES.values())
+"""Types of values that workers can pass on."""
 GRACE = 5.0
 """Seconds that workers get to end after they were told to stop."""
 POISON = 0xA5
@@ -206,7 +208,8 @@ class Executor:
                     device=step.device,
                 ) from None
             for (inner, value), array in zip(step.outputs, found, strict=True):
-                if not isinstance(array, np.ndarray) or array.dtype.type not in DTYPES.values():
+                # By name: the runtime's int64 is another type of numpy's than np.int64.
+                if not isinstance(array, np.ndarray) or array.dtype.name not in NAMES:
                     raise UnsupportedError(f"segment {name!r}: output {inner!r} is not a tensor of numbers")
                 values[value] = array
         return values
