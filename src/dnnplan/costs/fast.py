@@ -33,7 +33,8 @@ def applies(problem: MappingProblem, decisions: Decisions) -> bool:
         and not decisions.not_before
         and not problem.precedences
         and problem.tick is None
-        and len(decisions.calls) == problem.n
+        # Calls that a plan names may be in another order than the layers, by which the arrays are indexed.
+        and [layers[0] for layers in decisions.calls] == list(range(problem.n))
         and bool(((problem.slots == 1) | (problem.slots >= problem.n)).all())
     )
 
