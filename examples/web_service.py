@@ -76,12 +76,15 @@ class Planner:
 
         Raises
         ------
-        InputError
+        InputError, DecodeError, TypeError, ValueError
             The body is no request, or its instance is not valid.
         """
         request = msgspec.json.decode(body, type=dict[str, Any])
         instance = instance_of(request.get("instance"))
-        seconds = min(float(request.get("time_limit", self.most_seconds)), self.most_seconds)
+        seconds = float(request.get("time_limit", self.most_seconds))
+        if not seconds >= 0:  # NaN too, which no limit would bound
+            raise ValueError(f"time_limit: {seconds}, expected seconds >= 0")
+        seconds = min(seconds, self.most_seconds)
         with self._lock:
             ended = [name for name, job in self.jobs.items() if job.result or job.error]
             if len(self.jobs) >= MOST_JOBS and not ended:
@@ -103,8 +106,9 @@ class Planner:
 
     def close(self) -> None:
         """End all jobs."""
-        for job in self.jobs.values():
-            job.cancel.set()
+        with self._lock:
+            for job in self.jobs.values():
+                job.cancel.set()
         self._pool.shutdown()
 
 

@@ -79,6 +79,8 @@ def test_jobs_are_cancelled_with_the_plan_they_have(service: int) -> None:
         ("POST", "/jobs", b'{"instance": {"models": []}}', 400, "format_version"),
         ("POST", "/jobs", b'{"instance": "/etc/passwd"}', 400, "bundled"),
         ("POST", "/jobs", b'{"instance": 3}', 400, ""),
+        ("POST", "/jobs", b'{"instance": "tiny/hand", "time_limit": "nan"}', 400, "time_limit"),
+        ("POST", "/jobs", b'{"instance": "tiny/hand", "time_limit": -1}', 400, "time_limit"),
         ("POST", "/jobs", b"x" * (web_service.MOST_BYTES + 1), 413, "bytes"),
         ("POST", "/elsewhere", b"{}", 404, "expected /jobs"),
         ("GET", "/jobs/77", None, 404, "no such job"),

@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dnnplan.cli.app import app
+from dnnplan.cli.pipe import pipe
 from dnnplan.cli.pipe_server import PipeLimits, Server
 from dnnplan.costs.check import check
-from dnnplan.instances import Instance, Plan
+from dnnplan.instances import InputError, Instance, Plan
 from dnnplan.instances.catalogue import load_bundled
 from dnnplan.instances.files import dumps, loads_plan
 from dnnplan.instances.generators import layered, task_sharing
@@ -237,6 +238,13 @@ def test_a_complete_solve_over_standard_input_and_output(problem: str) -> None:
     assert found.exit_code == 0, found.stderr
     result = json.loads(found.stdout)
     assert check(PROBLEMS[problem], loads_plan(json.dumps(result["plan"]))) == ()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout"])
+def test_closed_streams_are_named(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"dnnplan.cli.pipe.sys.{stream}", None)
+    with pytest.raises(InputError, match="is closed"):
+        pipe(at_once=1)
 
 
 def test_the_command_in_a_process_of_its_own() -> None:

@@ -9,6 +9,7 @@ import typer
 
 from dnnplan.cli import exits
 from dnnplan.cli import options as opt
+from dnnplan.instances.errors import InputError
 
 
 def pipe(
@@ -31,6 +32,9 @@ def pipe(
     """
     from dnnplan.cli.pipe_server import PipeLimits, Server
 
+    # Python has none where the one who started the process has closed them.
+    if sys.stdin is None or sys.stdout is None:
+        raise InputError("standard input or output is closed; start dnnplan pipe with pipes for both")
     limits = PipeLimits(
         at_once=at_once or opt.processors(),
         waiting=waiting,
