@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from dnnplan.instances.errors import InputError, Problem
-from dnnplan.instances.events.present import platform_of, share, with_share
+from dnnplan.instances.events.present import LEAST, MOST, platform_of, share, with_share
 from dnnplan.instances.events.records import LinkChanged, LinkLost
 from dnnplan.instances.instance import Instance
 from dnnplan.instances.platform import Link, Platform
@@ -50,13 +50,39 @@ def change_link(instance: Instance, event: LinkChanged) -> Instance:
     after = _with_transfers(instance, scaled, lambda seconds, factor: seconds * factor)
     after = replace(after, platform=replace(platform, links=tuple(changed)))
     if event.factor is not None:
-        return with_share(after, "bandwidth", event.link, float(event.factor))
-    first = named[0].bandwidth
-    if event.bandwidth is not None and first is not None:
-        # What is nominal stays: an absolute figure is a share of it too.
-        now = share(instance, "bandwidth", event.link) * event.bandwidth / first
-        return with_share(after, "bandwidth", event.link, now)
+        return _with_shares(after, named, dict.fromkeys(map(_key, named), float(event.factor)))
+    if event.bandwidth is not None:
+        # What is nominal stays: an absolute figure is a share of it too, of each link's own.
+        now = {
+            _key(link): _share(instance, link) * event.bandwidth / link.bandwidth
+            for link in named
+            if link.bandwidth is not None
+        }
+        if not all(LEAST <= one <= MOST for one in now.values()):
+            what = f"{show(event.bandwidth)}, expected {LEAST:g} to {MOST:g} times what is nominal"
+            raise InputError(problems=[Problem("bandwidth", what)])
+        return _with_shares(after, named, now)
     return after
+
+
+def _key(link: Link) -> str:
+    """Where the share of one link is noted, if those of its name differ; names have no ``/``."""
+    return f"{link.name}/{link.source}>{link.target}"
+
+
+def _share(instance: Instance, link: Link) -> float:
+    """Present share of the nominal bandwidth of a link."""
+    return share(instance, "bandwidth", _key(link), share(instance, "bandwidth", link.name))
+
+
+def _with_shares(instance: Instance, named: list[Link], now: dict[str, float]) -> Instance:
+    """The instance in which the shares of all links of a name are noted: once, or link by link where they differ."""
+    several = set(now.values())
+    alike = len(now) == len({_key(link) for link in named}) and len(several) == 1
+    instance = with_share(instance, "bandwidth", named[0].name, several.pop() if alike else 1.0)
+    for link in named:
+        instance = with_share(instance, "bandwidth", _key(link), 1.0 if alike else now.get(_key(link), 1.0))
+    return instance
 
 
 def lose_link(instance: Instance, event: LinkLost) -> Instance:
@@ -86,7 +112,7 @@ def _bandwidth(instance: Instance, link: Link, event: LinkChanged) -> float | No
     if link.bandwidth is None:
         what = f"link {show(link.name)} states no bandwidth to take a share of; give a bandwidth"
         raise InputError(problems=[Problem("factor", what)])
-    return link.bandwidth * (event.factor / share(instance, "bandwidth", link.name))
+    return link.bandwidth * (event.factor / _share(instance, link))
 
 
 def _routes(instance: Instance, platform: Platform) -> dict[tuple[str, str], int]:

@@ -14,11 +14,11 @@ LEAST, MOST = 1e-12, 1e12
 """Shares beyond these were not noted here."""
 
 
-def share(instance: Instance, what: str, name: str) -> float:
-    """Present share of the nominal `what` (``speed``, ``power``, ``bandwidth``) of a device or link; 1 at first."""
+def share(instance: Instance, what: str, name: str, first: float = 1.0) -> float:
+    """Present share of the nominal `what` (``speed``, ``power``, ``bandwidth``) of a device or link; else `first`."""
     tree = instance.extensions.get(MEMBER)
     table = tree.get(what) if isinstance(tree, dict) else None
-    value = table.get(name, 1.0) if isinstance(table, dict) else 1.0
+    value = table.get(name, first) if isinstance(table, dict) else first
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not LEAST <= value <= MOST:
         expected = f"expected a number from {LEAST:g} to {MOST:g}"

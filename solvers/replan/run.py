@@ -256,6 +256,7 @@ class Run:
             search.improve_bound(alone.bound, alone.bound_name or "CP-SAT")
         if alone.best is not None:
             search.accept(alone.best)
+        search.interrupted |= alone.interrupted
 
     def _over(self, until: float) -> bool:
         return time.perf_counter() >= until or self.search.finished()

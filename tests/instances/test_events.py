@@ -194,6 +194,24 @@ def test_throttling_scales_tables_and_rates() -> None:
     np.testing.assert_allclose(view.duration[0], [1e-3, 251e-6, 251e-6, 501e-6])
 
 
+def test_links_of_one_name_and_several_bandwidths_are_restored_each_to_its_own() -> None:
+    """An absolute bandwidth makes them alike; a factor is of what was nominal for each."""
+    links = (
+        Link(name="bus", source="a", target="b", bandwidth=1e8),
+        Link(name="bus", source="b", target="c", bandwidth=4e8),
+        Link(name="other", source="a", target="c", bandwidth=7.0),
+    )
+    platform = Platform(devices=tuple(Device(name=name) for name in "abc"), links=links)
+    alike = apply(Instance(platform=platform), LinkChanged(link="bus", bandwidth=2e8))
+    assert [link.bandwidth for link in alike.platform.links] == [2e8, 2e8, 7.0]
+    assert alike.extensions["now"] == {"bandwidth": {"bus/a>b": 2.0, "bus/b>c": 0.5}}
+    half = apply(alike, LinkChanged(link="bus", factor=0.5))
+    assert [link.bandwidth for link in half.platform.links] == [5e7, 2e8, 7.0]
+    assert half.extensions["now"] == {"bandwidth": {"bus": 0.5}}
+    back = apply(alike, LinkChanged(link="bus", factor=1))
+    assert back == apply(half, LinkChanged(link="bus", factor=1)) == Instance(platform=platform)
+
+
 def test_a_mode_scales_power_too_and_full_speed_restores() -> None:
     start = two_devices()
     eco = apply(start, DeviceThrottled(device="npu", mode="eco"))
@@ -241,6 +259,7 @@ def test_energy_follows_power_and_speed(seconds_and_joules: bool) -> None:
         (DeviceThrottled(device="cpu", speed=1, mode="eco"), "event.speed"),
         (DeviceThrottled(device="cpu", mode="eco"), "event.mode"),
         (LinkChanged(link="bus"), "event.bandwidth"),
+        (LinkChanged(link="bus", bandwidth=1e-9), "event.bandwidth"),
         (LinkChanged(link="bus", bandwidth=1, factor=1), "event.factor"),
         (LinkLost(link="buss"), "event.link"),
         (ModelRemoved(task="net"), "event.task"),

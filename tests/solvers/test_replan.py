@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
 import time
 
 import numpy as np
@@ -55,6 +56,7 @@ from dnnplan.solvers.replan.before import before, kept_on
 from dnnplan.solvers.replan.bounds import is_quick, quick_bound
 from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.repair import repairs
+from dnnplan.solvers.search import Search
 from tests.support.brute_force import brute_force
 
 
@@ -447,6 +449,20 @@ def test_stop_ends_the_search_with_the_plan_so_far() -> None:
     done = replan(instance, a_plan(instance), DeviceLost(device="d1"), deadline=1e6, stop=lambda: True)
     assert time.perf_counter() - began < 1e5
     assert done.result.valid
+    assert done.result.stop_reason == "interrupted"
+
+
+def test_who_stops_the_exact_search_is_told_that_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def solve_exactly(view: object, alone: Search, *, time_limit: float) -> None:
+        asked.set()
+        assert alone.finished()
+
+    monkeypatch.setattr("dnnplan.solvers.exact.cpsat.solve_exactly", solve_exactly)
+    instance = generate("layered", 12, devices=3, seed=1)
+    done = replan(instance, a_plan(instance), DeviceLost(device="d1"), deadline=1.5, stop=asked.is_set)
+    assert asked.is_set()
     assert done.result.stop_reason == "interrupted"
 
 
