@@ -33,7 +33,7 @@ from dnnplan.deploy.calibrate.gather import _inner_bytes
 from dnnplan.deploy.calibrate.gathered import _doubts
 from dnnplan.deploy.calibrate.layers import LayerTimes, layer_times, run_scale
 from dnnplan.deploy.calibrate.networks import Network, named, nodes_of_layers
-from dnnplan.deploy.calibrate.platform import calibrated_instance, first_layer
+from dnnplan.deploy.calibrate.platform import calibrated_instance, devices_for_all, first_layer
 from dnnplan.deploy.calibrate.replan import plan_shares, replan, whole_networks
 from dnnplan.deploy.calibrate.timing import Round, Timing, Timings, check_seats, time_networks
 from dnnplan.deploy.run import Pass, RunError, Seat, open_folder, run
@@ -292,6 +292,23 @@ def test_layers_that_a_device_cannot_run_still_cannot():
         mapping_problem(replace(whole, costs=Costs(latency=latency))), measured(), Fit(), {}
     )
     assert list(new.costs.latency["net"]["join"]) == ["one"]
+
+
+def test_a_device_that_cannot_run_everything_is_nothing_to_beat():
+    """A core that stands in for it can, and may be the fastest."""
+    from msgspec.structs import replace as changed
+
+    whole = instance()
+    assert devices_for_all(mapping_problem(whole)) == ["one", "two"]
+    table = {layer: dict(row) for layer, row in whole.costs.latency["net"].items()}
+    del table["join"]["two"]
+    partly = changed(whole, costs=Costs(latency={"net": table}))
+    assert devices_for_all(mapping_problem(partly)) == ["one"]
+    del table["stem"]["one"]
+    assert devices_for_all(mapping_problem(changed(whole, costs=Costs(latency={"net": table})))) == [
+        "one",
+        "two",
+    ]
 
 
 def test_the_first_layer_reads_an_input():

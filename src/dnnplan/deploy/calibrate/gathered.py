@@ -9,7 +9,7 @@ from typing import Any
 from dnnplan.costs import evaluate, mapping_problem
 from dnnplan.deploy.calibrate.fit import Fit
 from dnnplan.deploy.calibrate.layers import LayerTimes
-from dnnplan.deploy.calibrate.platform import calibrated_instance
+from dnnplan.deploy.calibrate.platform import calibrated_instance, devices_for_all
 from dnnplan.deploy.calibrate.replan import replace_hash, replan
 from dnnplan.deploy.calibrate.report import Calibration, CalibrationReport, DeviceFit, NetworkTimes
 from dnnplan.deploy.calibrate.timing import Timings
@@ -123,6 +123,7 @@ class Gathered:
         return float(evaluate(instance, replace_hash(self.opened.evaluation.plan, instance)).cost.latency)
 
     def _report(self, share: Mapping[str, float], replanned: float | None = None) -> CalibrationReport:
+        assert self.opened.instance is not None
         latency = quantiles([one.latency for one in self.passes])
         alone = {device: self.alone(device) for device in self.places}
         return CalibrationReport(
@@ -150,7 +151,9 @@ class Gathered:
                 NetworkTimes(network=n, device=d, alone=t.alone, together=t.together)
                 for (n, d), t in self.timings.items()
             ),
-            best_alone=min(alone.values()),
+            best_alone=min(
+                alone[device] for device in devices_for_all(mapping_problem(self.opened.instance))
+            ),
             replanned=replanned,
             warnings=(*self.warnings, *_doubts(latency)),
         )

@@ -75,6 +75,15 @@ def _allowed(problem: MappingProblem) -> dict[tuple[str, str], list[str]]:
     return found
 
 
+def devices_for_all(problem: MappingProblem) -> list[str]:
+    """The devices that can run every layer; all devices where none can.
+
+    What stands in for a device here may run more than the device: its time alone counts for nothing then.
+    """
+    able = [name for at, name in enumerate(problem.devices) if np.isfinite(problem.duration[:, at]).all()]
+    return able or list(problem.devices)
+
+
 def calibrated_platform(
     instance: Instance, devices: Sequence[str], latency: Table, found: Fit, notes: Mapping[str, Any]
 ) -> Platform:

@@ -56,7 +56,7 @@ class CalibrationReport(Record, omit_defaults=False, kw_only=True):
     replanned
         Latency of the new plan as predicted, seconds; None: not asked for.
     best_alone
-        Seconds of all jobs on the device that is fastest alone.
+        Seconds of all jobs on the device that is fastest alone, of those that can run all layers.
     """
 
     name: str
