@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import itertools
 import threading
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from dnnplan.costs import decisions_of, evaluate, mapping_problem
+from dnnplan.costs import MappingProblem, decisions_of, evaluate, mapping_problem
 from dnnplan.costs.check import check
 from dnnplan.costs.compiled import compiled
 from dnnplan.costs.feasibility import reason_for_infeasibility
@@ -54,6 +55,7 @@ from dnnplan.solvers.kernels.repair import schedule_around
 from dnnplan.solvers.replan import Replanner, is_warm, replan, warm_up
 from dnnplan.solvers.replan.before import before, kept_on
 from dnnplan.solvers.replan.bounds import is_quick, quick_bound
+from dnnplan.solvers.replan.migration import migration_to
 from dnnplan.solvers.replan.pauses import WithoutCollection
 from dnnplan.solvers.replan.repair import repairs
 from dnnplan.solvers.search import Search
@@ -234,6 +236,50 @@ def test_small_ones_are_the_best_of_all(weights: int, weight: float) -> None:
         best = best_of_all(done.instance, plan, weight)
         assert done.replan.new.value == pytest.approx(best, rel=1e-9)
         assert done.replan.bound <= best * (1 + 1e-9)
+
+
+def least_with_migration(view: MappingProblem, old: Plan, instance: Instance) -> float:
+    """Least objective + seconds of migration over all plans: the best of each placement, whose pins follow from it."""
+    held = before(evaluate(mapping_problem(instance), replace(old, instance=""))).held
+    migration = migration_to(view, held, 1.0)
+    best = np.inf
+    for place in itertools.product(*view.allowed):
+        only = np.full_like(view.duration, np.inf)
+        only[range(view.n), place] = view.duration[range(view.n), place]
+        found = brute_force(dataclasses.replace(view, duration=only), max_states=3_000)
+        if found.plan is not None:
+            pins = (
+                {(int(w), d) for w, d in zip(view.weight_of, place, strict=True)} if migration.pins else set()
+            )
+            best = min(best, found.value + sum(float(migration.seconds[w, d]) for w, d in pins))
+    return best
+
+
+@pytest.mark.parametrize("first", range(1000, 1120, 40))
+def test_bounds_with_migration_are_never_above_the_best_of_all_plans(first: int) -> None:
+    """Weights that stay or are streamed, devices that are lost or throttled; and no plan is below the best."""
+    compared = 0
+    for seed in range(first, first + 40):
+        instance = random_small(seed)
+        execution, devices = instance.platform.execution, instance.platform.devices
+        many = len(instance.models[0].layers) > 4
+        plan = (
+            None if many or "choice" in execution.weights or execution.memory == "live" else a_plan(instance)
+        )
+        if plan is None:
+            continue
+        device = devices[seed % len(devices)].name
+        event = DeviceThrottled(device=device, speed=0.25) if seed % 3 else DeviceLost(device=device)
+        try:
+            done = replan(instance, plan, event, deadline=0.02, migration=1.0)
+            best = least_with_migration(mapping_problem(done.instance), plan, instance)
+        except (InputError, InfeasibleError, UnsupportedError, RuntimeError):
+            continue
+        if done.replan.new is not None and done.replan.bound is not None:
+            assert done.replan.bound <= best * (1 + 1e-9)
+            assert done.replan.new.value >= best * (1 - 1e-9)
+            compared += 1
+    assert compared >= 3
 
 
 def test_dear_migration_moves_nothing_and_free_migration_moves_much() -> None:
