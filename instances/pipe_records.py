@@ -30,8 +30,12 @@ class PipeRequest(Record, kw_only=True):
         The plan to check or evaluate.
     warm_start
         A plan to start from.
-    solver, problem, objective, limits, time_limit, work_limit, workers, seed, gap
+    solver, problem, objective, limits, work_limit, seed, gap
         As in `dnnplan.solve`.
+    time_limit
+        Seconds, at most what the server allows; null: 60, or none where work is limited, if the server has no limit.
+    workers
+        Threads, at most what the server allows; 1 if not stated.
     progress
         Whether to write an event whenever the value or the bound improves.
     """
@@ -54,7 +58,7 @@ class PipeRequest(Record, kw_only=True):
 
 
 class PipeProgress(Record, omit_defaults=False, kw_only=True):
-    """Seconds since the start, best value, best bound, gap, and who found it."""
+    """Seconds since the start, best value and bound in the unit of the objective, relative gap, and who found it."""
 
     seconds: float
     value: float | None
