@@ -107,6 +107,20 @@ def test_constants_follow_their_readers(tmp_path):
     )
 
 
+def test_a_file_with_more_nodes_is_refused(tmp_path):
+    """Names such as n0, n1, ... are in every file of some exporters."""
+    path = saved(early_exit(), tmp_path, "net")
+    instance = instance_of([path], 2)
+    model = onnx.load(path)
+    model.graph.node.add(op_type="Shape", input=[model.graph.node[0].output[0]], output=["fine"])
+    model.graph.node.add(op_type="Neg", name="more", input=[model.graph.node[-2].output[0]], output=["extra"])
+    model.graph.output.append(onnx.helper.make_tensor_value_info("extra", 1, (1, 10)))
+    other = saved(model, tmp_path, "other")
+    with pytest.raises(InputError, match="'more' depends on an input and is in no layer of the plan"):
+        export_onnxruntime(random_plan(instance, 1), instance, {"net": other}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_annotations_of_another_plan_are_dropped(tmp_path):
     """The runtime would take one of two entries of the same key."""
     path = saved(early_exit(), tmp_path, "net")

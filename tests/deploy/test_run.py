@@ -392,10 +392,19 @@ def test_guarded_work_returns_raises_and_is_cancelled():
     with pytest.raises(ZeroDivisionError):
         Guarded(lambda: 1 / 0, lambda: None).wait(5, str)
     wait = threading.Event()
+    ended = []
+
+    def count() -> None:
+        wait.wait(20)
+        ended.append(1)
+
+    def cancel() -> None:
+        cancelled.append(1)
+        wait.set()
+
     with pytest.raises(RunError, match=r"counting takes longer than 0\.05 s"):
-        Guarded(lambda: wait.wait(5), lambda: cancelled.append(1)).wait(0.05, lambda: "counting")
-    wait.set()
-    assert cancelled == [1]
+        Guarded(count, cancel).wait(0.05, lambda: "counting")
+    assert (cancelled, ended) == ([1], [1]), "it has ended before the caller goes on"
 
 
 def test_nothing_of_the_process_changes(folder, two):

@@ -22,7 +22,7 @@ from dnnplan.costs.profile.setting import available_cores
 from dnnplan.deploy.calibrate import calibrate, gather
 from dnnplan.deploy.folder import dumps_manifest
 from dnnplan.deploy.manifest import JobEntry, Manifest, ModelEntry, Value
-from dnnplan.deploy.run import Executor, RunError, Seat, open_folder, run_folder, workers
+from dnnplan.deploy.run import Executor, RunError, Seat, guard, open_folder, run_folder, workers
 from dnnplan.deploy.run import executor as executing
 from dnnplan.deploy.run import originals as whole
 from dnnplan.deploy.run.api import checked_pass
@@ -80,6 +80,7 @@ def test_an_original_that_hangs_is_given_up(folder, two, monkeypatch):
             release.wait(20)
 
     monkeypatch.setattr(whole, "open_session", lambda *_: Hanging())
+    monkeypatch.setattr(guard, "GRACE", 0.1)
     with pytest.raises(RunError, match=r"model 'net' takes longer than 0\.2 s"):
         whole.original_outputs(
             open_folder(folder).manifest,
@@ -115,6 +116,23 @@ def test_inputs_that_no_part_reads_are_of_the_batch_of_the_task(tmp_path):
     assert (asked, found["shared/0/y"].shape) == ([3], (3, 2))
     bare = changed(manifest, jobs=(changed(manifest.jobs[0], outputs={}),))
     assert whole.original_outputs(bare, {"net": path}, {"shared/0/x": np.ones((3, 2), np.float32)}) == {}
+
+
+def test_no_more_sessions_are_opened_after_the_time_limit(folder, two, monkeypatch):
+    """A process that ends while one is being opened is aborted by the runtime."""
+    opened, asked = open_folder(folder), []
+    open_session, late = executing.open_session, threading.Event()
+
+    def slow(*given, **more):
+        asked.append(given[0])
+        late.wait(0.5)
+        return open_session(*given, **more)
+
+    monkeypatch.setattr(executing, "open_session", slow)
+    with pytest.raises(RunError, match=r"opening segment 'net/0/a' of device 'one' takes longer than 0\.1 s"):
+        Executor(opened.program, opened.files, two, input_arrays(opened.manifest), timeout=0.1)
+    assert not any(thread.name == "dnnplan-guarded" for thread in threading.enumerate())
+    assert len(asked) == 1
 
 
 # Workers

@@ -8,20 +8,25 @@ from types import SimpleNamespace
 from typing import Any
 
 from dnnplan.deploy.extract import INLINE_LIMIT, store
-from dnnplan.deploy.network import large_constant, take_in_nested
+from dnnplan.deploy.network import SHAPE_OPERATORS, large_constant, take_in_nested
 from dnnplan.deploy.weights import Weights
 from dnnplan.deploy.wire import write_model
 from dnnplan.instances.errors import InputError
 from dnnplan.instances.formats.onnx.functions import inline_functions
 from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
-from dnnplan.instances.formats.onnx.structure import unique_node_names
+from dnnplan.instances.formats.onnx.structure import read_nodes, unique_node_names
 
 METADATA_KEY = "layer_ann"
 """The key that onnxruntime looks for in the metadata of a node."""
 
 
 def annotated_copy(
-    source: Path, target: Path, annotations: Mapping[str, str], *, inline_limit: int = INLINE_LIMIT
+    source: Path,
+    target: Path,
+    annotations: Mapping[str, str],
+    *,
+    whole: bool = False,
+    inline_limit: int = INLINE_LIMIT,
 ) -> None:
     """Write a copy of a model in which nodes have an annotation; everything else stays as it is.
 
@@ -33,11 +38,13 @@ def annotated_copy(
     ----------
     annotations
         By name of the node, as the reader names them.
+    whole
+        Whether every node that depends on an input, and on more than its shape, has to have one.
 
     Raises
     ------
     InputError
-        A node that the file does not have.
+        A node that the file does not have, or one that has no annotation and should.
     """
     limits = ReadLimits()
     model = load_model(source, limits)
@@ -50,6 +57,11 @@ def annotated_copy(
     if missing:
         raise InputError(
             f"node {sorted(missing)[0]!r} of the plan is not there; is this the file that was planned?",
+            source=str(source),
+        )
+    if whole and (stray := _stray(model.graph, named, names, annotations)):
+        raise InputError(
+            f"node {stray!r} depends on an input and is in no layer of the plan; is this the file that was planned?",
             source=str(source),
         )
     left = iter(names)
@@ -67,6 +79,21 @@ def annotated_copy(
         if annotation is not None:
             node.metadata_props.add(key=METADATA_KEY, value=annotation)
     _write(model, source, target, inline_limit)
+
+
+def _stray(graph: Any, nodes: list[Any], names: list[str], annotations: Mapping[str, str]) -> str:
+    """The first node without annotation that depends on an input and on more than its shape; empty: there is none."""
+    stored = {tensor.name for tensor in graph.initializer}
+    varying = {value.name for value in graph.input} - stored
+    # As the reader sees them, nodes know what their sub-graphs read.
+    for name, node in zip(names, read_nodes(SimpleNamespace(node=nodes), ReadLimits().elements), strict=True):
+        shape = node.op in SHAPE_OPERATORS and not node.domain
+        if shape or varying.isdisjoint(node.reads):
+            continue
+        if name not in annotations:
+            return name
+        varying.update(node.writes)
+    return ""
 
 
 def _take_from_readers(graph: Any, chosen: list[str | None]) -> None:

@@ -197,7 +197,7 @@ def export_onnxruntime(
         for jobs, file, nodes in _distinct(copies, model_of):
             model = model_of[jobs[0]]
             path = folder / file
-            annotated_copy(Path(files[model]), path, nodes)
+            annotated_copy(Path(files[model]), path, nodes, whole=True)
             tree["models"].append(
                 {
                     "model": model,

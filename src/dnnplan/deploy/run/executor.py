@@ -185,6 +185,8 @@ class Executor:
         for device, steps in self.program.steps.items():
             with pinned(self.seats[device].cores):
                 for step in steps:
+                    if term.terminate:
+                        raise RunError("given up")  # whoever waited for it knows
                     self._doing = f"opening segment {step.name!r} of device {device!r}"
                     label = f"segment {step.name!r} of device {device!r}"
                     self.sessions[step.name] = open_session(

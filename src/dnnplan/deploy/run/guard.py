@@ -10,6 +10,8 @@ from dnnplan.deploy.run.errors import RunError
 from dnnplan.instances.errors import InputError
 
 T = TypeVar("T")
+GRACE = 5.0
+"""Seconds that work gets to end after it was cancelled: a process that ends while native code runs is aborted."""
 
 
 def require_timeout(seconds: float) -> None:
@@ -48,15 +50,19 @@ class Guarded(Generic[T]):
         try:
             self._thread.join(timeout)
         except BaseException:
-            self._cancel()
+            self._give_up()
             raise
         if self._error:
             raise self._error[0]
         if not self._found:
             doing = what()
-            self._cancel()
+            self._give_up()
             raise RunError(f"{doing} takes longer than {timeout:g} s")
         return self._found[0]
+
+    def _give_up(self) -> None:
+        self._cancel()
+        self._thread.join(GRACE)
 
     def _run(self) -> None:
         try:
