@@ -215,6 +215,22 @@ def test_requests_run_side_by_side_wait_and_are_cancelled() -> None:
     assert results == {"a", "b", "c"}
 
 
+def test_what_is_cancelled_while_it_waits_is_answered_while_others_run() -> None:
+    source, seen = Steps(), Seen()
+    server = Server(PipeLimits(at_once=1, waiting=2, workers=1), seen)
+    thread = threading.Thread(target=server.serve, args=(source,))
+    thread.start()
+    source.give(long("a"), long("b"))
+    seen.wait(id="a", event="progress")
+    source.give({"id": "b", "method": "cancel"})
+    result = seen.wait(id="b", event="result", cancelled=None)["result"]
+    assert (result["status"], result["stop_reason"]) == ("unknown", "interrupted")
+    assert not [e for e in seen.events if e["id"] == "a" and e["event"] == "result"]
+    source.give({"id": "b", "method": "version"}, {"id": "a", "method": "cancel"}, end=True)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_a_reader_that_goes_away_ends_what_runs() -> None:
     class Broken(io.BytesIO):
         def write(self, line: bytes) -> int:

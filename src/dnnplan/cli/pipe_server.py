@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import msgspec
@@ -91,6 +91,15 @@ def _line(event: PipeEvent) -> bytes:
     return msgspec.json.encode(tree) + b"\n"
 
 
+@dataclass(eq=False)
+class _Asked:
+    """A request that runs or waits, and its place in the queue."""
+
+    request: PipeRequest
+    cancel: Cancellation = field(default_factory=Cancellation)
+    turn: Future[None] | None = None
+
+
 class Server:
     """Reads requests until the end of its input, and runs some at a time."""
 
@@ -98,7 +107,9 @@ class Server:
         self.limits = limits
         self.outbox = Outbox(output, self.cancel_all)
         self._pool = ThreadPoolExecutor(limits.at_once, thread_name_prefix="dnnplan-pipe")
-        self._known: dict[str | int, Cancellation] = {}
+        # What is cancelled while it waits is answered at once, whoever else runs.
+        self._cancelled = ThreadPoolExecutor(1, thread_name_prefix="dnnplan-pipe-cancelled")
+        self._known: dict[str | int, _Asked] = {}
         self._lock = threading.Lock()
 
     def serve(self, stream: BinaryIO) -> None:
@@ -111,13 +122,14 @@ class Server:
             raise
         finally:
             self._pool.shutdown()
+            self._cancelled.shutdown()
             self.outbox.close()
 
     def cancel_all(self) -> None:
         """Ask everything that runs or waits to end."""
         with self._lock:
-            for cancel in self._known.values():
-                cancel.set()
+            for asked in self._known.values():
+                asked.cancel.set()
 
     def _next(self, stream: BinaryIO) -> bytes:
         """The next line that is not empty and not too long; nothing at the end."""
@@ -153,7 +165,9 @@ class Server:
             running = self._known.get(request.id)
             if request.method == "cancel":
                 if running is not None:
-                    running.set()
+                    running.cancel.set()
+                    if running.turn is not None and running.turn.cancel():
+                        running.turn = self._cancelled.submit(self._run, running)
             elif running is not None:
                 raise InputError(problems=[Problem("id", f"{request.id!r} is that of a request that runs")])
             elif len(self._known) >= self.limits.at_once + self.limits.waiting:
@@ -161,14 +175,15 @@ class Server:
                 self.outbox.put(PipeEvent(id=request.id, event="error", error=busy))
                 return
             else:
-                cancel = self._known[request.id] = Cancellation()
+                asked = self._known[request.id] = _Asked(request)
+                asked.turn = self._pool.submit(self._run, asked)
         if request.method == "cancel":
             self.outbox.put(PipeEvent(id=request.id, event="result", cancelled=running is not None))
-        else:
-            self._pool.submit(self._run, request, cancel)
 
-    def _run(self, request: PipeRequest, cancel: Cancellation) -> None:
+    def _run(self, asked: _Asked) -> None:
         from dnnplan.cli.pipe_methods import METHODS
+
+        request = asked.request
 
         def tell(progress: Progress) -> None:
             said = PipeProgress(
@@ -181,7 +196,7 @@ class Server:
             self.outbox.put(PipeEvent(id=request.id, event="progress", progress=said))
 
         try:
-            done: dict[str, Any] = METHODS[request.method](request, self.limits, cancel, tell)
+            done: dict[str, Any] = METHODS[request.method](request, self.limits, asked.cancel, tell)
             event = PipeEvent(id=request.id, event="result", **done)
         except Exception as error:
             event = _failed(request.id, error)
