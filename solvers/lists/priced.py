@@ -64,19 +64,19 @@ def load_prices(times: FloatArray, slots: FloatArray) -> FloatArray:
     Multiplicative weights with falling steps (Arora, Hazan and Kale, Theory of Computing 8, 2012): what is asked for
     more than the average gets dearer. The mean of the second half of the rounds is taken.
     """
-    m = times.shape[1]
+    n, m = times.shape
+    rows, known = np.arange(n), np.where(np.isfinite(times), times, 0.0)
     price = np.ones(m)
     total = np.zeros(m)
     for number in range(ROUNDS):
-        chosen = (times * price[None, :]).argmin(axis=1)
-        taken = np.take_along_axis(times, chosen[:, None], axis=1)[:, 0]
-        load = np.bincount(chosen, weights=np.where(np.isfinite(taken), taken, 0.0), minlength=m) / slots
-        mean = float(load.mean())
+        chosen = (times * price).argmin(axis=1)
+        load = np.bincount(chosen, weights=known[rows, chosen], minlength=m) / slots
+        mean = float(load.sum()) / m
         if mean <= 0.0:
             return np.ones(m)
         step = FIRST_STEP / (1.0 + number / 10.0)
-        price = price * np.exp(step * np.clip(load / mean - 1.0, -1.0, 1.0))
-        price = np.clip(price / price.mean(), 1e-6, None)
+        price = price * np.exp(step * np.minimum(np.maximum(load / mean - 1.0, -1.0), 1.0))
+        price = np.maximum(price / (price.sum() / m), 1e-6)
         if number >= ROUNDS // 2:
             total += price
     prices: FloatArray = total / total.mean()

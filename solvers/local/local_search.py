@@ -27,6 +27,8 @@ STEPS_PER_WORK = 50_000
 CHUNK_SECONDS, MOST_CHUNKS, FIRST_CHUNK, CHUNK = 0.2, 10, 500, 1_000
 """Time between looks at the limits, and how many of them a thread may take to end; steps in the first chunk, and in
 every one under a work limit."""
+CHUNK_PART, LEAST_CHUNK_SECONDS = 0.25, 0.005
+"""Part of a short run between looks at the limits, and seconds at least."""
 FIRST_CYCLE_SECONDS, CYCLE_GROWTH, FIRST_CYCLE = 0.4, 1.5, 20_000
 """Length of the first cycle of cooling in seconds, or in steps under a work limit, and by how much cycles grow."""
 SMALL, LARGE = 300, 3_000
@@ -87,7 +89,8 @@ def improve_locally(
         return
     allowed = search.remaining if seconds is None else min(seconds, search.remaining)
     until = search.seconds + (allowed if np.isfinite(allowed) else DEFAULT_SECONDS)
-    team = start_team(problem, search, workers or search.settings.workers)
+    chunk = min(CHUNK_SECONDS, max(allowed * CHUNK_PART, LEAST_CHUNK_SECONDS))
+    team = start_team(problem, search, workers or search.settings.workers, chunk)
     try:
         while search.seconds < until and not search.finished() and team.busy:
             time.sleep(min(0.05, max(until - search.seconds, 0.0)))
@@ -197,8 +200,8 @@ def _by_work(problem: MappingProblem, search: Search, work: float) -> None:
 class Team:
     """Threads that search beside whatever else runs, and report to the same search."""
 
-    def __init__(self, problem: MappingProblem, search: Search) -> None:
-        self.problem, self.search = problem, search
+    def __init__(self, problem: MappingProblem, search: Search, chunk: float = CHUNK_SECONDS) -> None:
+        self.problem, self.search, self.chunk = problem, search, chunk
         self.ended = threading.Event()
         self.threads: list[threading.Thread] = []
         self.failures: list[BaseException] = []
@@ -245,11 +248,11 @@ class Team:
             moment = 0.0
             while moment < 1.0 and not self._over():
                 before = time.perf_counter()
-                span = min(CHUNK_SECONDS / length, 1.0 - moment)
+                span = min(self.chunk / length, 1.0 - moment)
                 if walker.chunk(steps, (moment, moment + span)):
                     self._report(walker)
                 took = max(time.perf_counter() - before, 1e-6)
-                steps = max(20, int(steps * min(4.0, CHUNK_SECONDS / took)))
+                steps = max(20, int(steps * min(4.0, self.chunk / took)))
                 moment = max(moment + 1e-3, (time.perf_counter() - began) / length)
             length *= CYCLE_GROWTH
             walker.cycles += 1
@@ -272,9 +275,9 @@ class Team:
             walker.adopt(*plan_in(self.problem, best))
 
 
-def start_team(problem: MappingProblem, search: Search, workers: int) -> Team:
-    """Search in that many threads until the team is stopped."""
-    team = Team(problem, search)
+def start_team(problem: MappingProblem, search: Search, workers: int, chunk: float = CHUNK_SECONDS) -> Team:
+    """Search in that many threads until the team is stopped; `chunk`: seconds between looks at the limits."""
+    team = Team(problem, search, chunk)
     team.start(workers)
     return team
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from dnnplan.costs import Decisions
 from dnnplan.costs.judged import keeps_limits, weighted
 from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.objectives import UNITS
@@ -28,6 +29,8 @@ class Candidate:
         Lower bound on the objective with this task graph.
     seen
         Whether its mapping has been bounded, and simple mappings proposed.
+    start
+        The best simple mapping; None before it is seen, and where none keeps all limits.
     strategies
         Strategies of the runs so far (`Effort.relaxation`).
     """
@@ -38,6 +41,7 @@ class Candidate:
     graph: float = field(compare=False)
     bound: float = field(compare=False)
     seen: bool = field(default=False, compare=False)
+    start: Decisions | None = field(default=None, compare=False)
     strategies: list[int] = field(default_factory=list, compare=False)
 
 

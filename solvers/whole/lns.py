@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -13,21 +12,21 @@ from dnnplan.costs.mapping import MappingProblem
 from dnnplan.costs.routes import IntArray
 from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.whole import WholeAnswer, WholeProblem
-from dnnplan.formulations.whole.bounds import CALLS, quick_bound
+from dnnplan.formulations.whole.bounds import quick_bound
 from dnnplan.formulations.whole.copies import supports
 from dnnplan.solvers.exact.cpsat_tasks import TaskModel, run_task_model
 from dnnplan.solvers.lists.heft import decode_list, heft
-from dnnplan.solvers.local.turns import improve_for
-from dnnplan.solvers.local.windows import Bandit, improve_windows, suits_windows
+from dnnplan.solvers.local.windows import Bandit
 from dnnplan.solvers.registry import Capabilities
-from dnnplan.solvers.search import UNLIMITED_SECONDS, Search, TaskSearch
+from dnnplan.solvers.search import UNLIMITED_SECONDS, TaskSearch
 from dnnplan.solvers.whole.alternating import carried_over
 from dnnplan.solvers.whole.cpsat import latest_end
 from dnnplan.solvers.whole.graph_moves import neighbours, work_of_groups
 from dnnplan.solvers.whole.mapping_proofs import tick_of
-from dnnplan.solvers.whole.parts import OBJECTIVES, by_priority, run_mapping, seconds_of, spent
+from dnnplan.solvers.whole.parts import OBJECTIVES, by_priority, seconds_of, spent
+from dnnplan.solvers.whole.polish import polish
 from dnnplan.solvers.whole.sequential import run_steps
-from dnnplan.solvers.whole.start import propose_lists, propose_simple_wholes
+from dnnplan.solvers.whole.start import propose_simple_wholes
 
 if TYPE_CHECKING:
     from dnnplan.formulations.whole.cpsat import Variables
@@ -167,30 +166,15 @@ class _Steps:
 
     def _improve(self, groups: Groups, start: Decisions, seconds: float, *, windows: bool = False) -> None:
         """Improve one mapping for some seconds (units of work)."""
-        problem, search = self.problem, self.search
-        seconds = min(seconds, self.left())
-        if CALLS in problem.limits:
-            run_mapping(problem, search, groups, seconds, start=start)
-            return
-        by_work = search.settings.work_limit is not None
-        settings = dataclasses.replace(
-            search.settings,
-            # The time of the whole search: whether compiled code is worth waiting for depends on it.
-            time_limit=search.remaining if math.isfinite(search.remaining) else None,
-            work_limit=seconds if by_work else None,
+        polish(
+            self.problem,
+            self.search,
+            groups,
+            start,
+            min(seconds, self.left()),
             seed=int(self.rng.integers(2**31)),
-            warm_start=None,
-            on_progress=None,
-            stop=search.finished,
+            windows=windows,
         )
-        inner = Search(problem.mapping(groups), settings, name=f"{search.name} (mapping)")
-        inner.propose(start)
-        if inner.best is None:
-            propose_lists(problem, search, groups)
-            return
-        improve_mapping(inner, seconds, windows=windows)
-        search.work += inner.work
-        search.propose((groups, inner.best))
 
     def _part(self) -> None:
         """Some tasks anew in the model, all else as it is."""
@@ -234,16 +218,3 @@ def by_starts(view: MappingProblem, decisions: Decisions) -> IntArray:
                 depth[i] = max(depth[i], depth[view.source[k]] + 1)
         depth[i] = max(depth[i], place[i])
     return np.array(by_priority(view, depth.tolist()), dtype=np.int64)
-
-
-def improve_mapping(inner: Search, seconds: float, *, windows: bool) -> None:
-    """Local search on a mapping for some seconds (units of work), the second half of them in windows if asked for."""
-    view, by_work = inner.problem, inner.settings.work_limit is not None
-    windows = windows and suits_windows(view)
-    part = seconds / 2 if windows else seconds
-    if not improve_for(view, inner, part, part if by_work else math.inf) or not windows or inner.finished():
-        return
-    if by_work:
-        improve_windows(view, inner, work=inner.remaining_work)
-    else:
-        improve_windows(view, inner, until=inner.seconds + part, workers=inner.settings.workers)

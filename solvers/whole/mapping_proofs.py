@@ -162,6 +162,9 @@ def _set(solver: cp_model.CpSolver, effort: Effort, about_mapping: bool) -> None
     parameters.presolve_inclusion_work_limit = 0
     # The models are small: probing takes longer than the search that it saves.
     parameters.cp_model_probing_level = 0
+    parameters.max_presolve_iterations = 1
+    # Where no plan is left to find, literals for each pair of layers on a device double the time of a proof.
+    parameters.max_size_to_create_precedence_literals_in_disjunctive = 0
     parameters.use_strong_propagation_in_disjunctive = True
     parameters.use_dynamic_precedence_in_disjunctive = True
     if not about_mapping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dnnplan.costs import Decisions
 from dnnplan.costs.sharing.graph import Groups
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.instances import UnsupportedError
@@ -20,17 +21,19 @@ def propose_simple_wholes(problem: WholeProblem, search: TaskSearch[WholeProblem
         propose_lists(problem, search, (everyone,) * shared + (alone,) * (problem.levels - shared))
 
 
-def propose_lists(problem: WholeProblem, search: TaskSearch[WholeProblem], groups: Groups) -> float | None:
-    """List schedules of one task graph; the least value of those that keep all limits, None where none does."""
+def propose_lists(
+    problem: WholeProblem, search: TaskSearch[WholeProblem], groups: Groups
+) -> tuple[float, Decisions] | None:
+    """List schedules of one task graph; the value and mapping of the best that keeps all limits, None if none does."""
     try:
         view = problem.mapping(groups)
     except UnsupportedError:
         return None
-    least = None
+    best = None
     for decisions in (*lookahead(view), heft(view)):
         if decisions is not None:
             judged = problem.judge((groups, decisions))
             search.accept(judged)
-            if judged.feasible and (least is None or judged.value < least):
-                least = judged.value
-    return least
+            if judged.feasible and (best is None or judged.value < best[0]):
+                best = judged.value, decisions
+    return best

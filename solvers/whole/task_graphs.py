@@ -17,14 +17,18 @@ from dnnplan.solvers.search import TaskSearch
 from dnnplan.solvers.whole.candidates import Candidate, bound_of, candidates_of, mapping_weight
 from dnnplan.solvers.whole.mapping_proofs import Effort, MappingProof
 from dnnplan.solvers.whole.parts import OBJECTIVES, run_mapping, seconds_of
+from dnnplan.solvers.whole.polish import polish
 from dnnplan.solvers.whole.start import propose_lists
 
 LOOKED = 500
 """Task graphs whose mappings are bounded before proofs begin; the others when their turn comes."""
-FIRST_SLICE, GROWTH = 1.5, 3.0
+FIRST_SLICE, GROWTH = 2.5, 3.0
 """Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
-TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
-"""Task graphs whose mapping is improved before proofs begin, part of the time for each, and seconds at most."""
+POLISHED, POLISHED_PART = ((60, 0.002), (6, 0.006)), 0.04
+"""Rounds of local search on mappings before proofs begin: the best so many task graphs, seconds (units of work, where
+work is limited) by layer; and part of the time left for each round at most."""
+PATIENCE = 15
+"""Task graphs in a row whose mappings are no better than the best plan, after which a round ends."""
 SPARE = 0.5
 """Part of the gap that an answer may have by which better plans have to be better."""
 
@@ -128,11 +132,7 @@ class Pool:
                 return False
             one.key = self._look(one)
         self.report()
-        if mapping_weight(problem):
-            first = sorted(self.all[:LOOKED])
-            for one in first[:TRIED] if len(first) > 1 or search.best is None else ():
-                if not self.over():
-                    run_mapping(problem, search, one.groups, seconds_of(search, TRIED_SECONDS, TRIED_PART))
+        self._polish()
         self.begun = True
         return not self.over()
 
@@ -144,8 +144,31 @@ class Pool:
             return one.graph
         if mapping_weight(self.problem):
             one.bound = max(one.bound, one.graph + bound_of(view))
-        least = propose_lists(self.problem, search, one.groups)
-        return one.bound if least is None else least
+        listed = propose_lists(self.problem, search, one.groups)
+        if listed is None:
+            return one.bound
+        least, one.start = listed
+        return least
+
+    def _polish(self) -> None:
+        """Improve the mappings of the best task graphs: proofs are quick where no plan of interest is left to find."""
+        search = self.search
+        if not mapping_weight(self.problem):
+            return
+        for number, (most, by_layer) in enumerate(POLISHED):
+            kept = [one for one in self.all[:LOOKED] if one.start is not None and not self.closed(one)]
+            budget = seconds_of(search, math.inf, POLISHED_PART) / max(1, min(most, len(kept)))
+            idle = 0
+            for one in sorted(kept)[:most]:
+                if self.over() or idle >= PATIENCE:
+                    break
+                assert one.start is not None
+                before, seconds = search.value, min(by_layer * self.problem.mapping(one.groups).n, budget)
+                seed = search.settings.seed + number
+                value = polish(self.problem, search, one.groups, one.start, seconds, seed=seed)
+                if value is not None:
+                    one.key = min(one.key, value)
+                idle = idle + 1 if search.value == before else 0
 
     def cutoff(self) -> float:
         """The value that a plan has to stay below to be of interest."""
