@@ -21,6 +21,7 @@ from dnnplan.solvers.kernels.plan_state import (
     chance,
     delay,
     draw,
+    inner,
     kernel,
 )
 from dnnplan.solvers.kernels.sequences import fits, keep, rebuild, settle, sort_by_start, take_back
@@ -48,7 +49,7 @@ class Goal(NamedTuple):
     by_job: bool
 
 
-@kernel
+@inner
 def mean_last(s: State) -> float:
     """Mean over the devices of their last end."""
     total = 0.0
@@ -58,7 +59,7 @@ def mean_last(s: State) -> float:
     return float(total / s.last.shape[0])
 
 
-@kernel
+@inner
 def makespan_of(net: Net, s: State, goal: Goal) -> float:
     """End of the plan."""
     latest = 0.0
@@ -87,7 +88,7 @@ def cost_of(net: Net, s: State, goal: Goal) -> tuple[float, float]:
     return true + goal.weight * goal.spread * mean_last(s), true
 
 
-@kernel
+@inner
 def critical_path(net: Net, s: State, goal: Goal, path: IntArray) -> int:
     """Layers of one critical path, last first; ties go to the earliest cause. Returns how many."""
     i, latest = -1, -1.0
@@ -117,7 +118,7 @@ def critical_path(net: Net, s: State, goal: Goal, path: IntArray) -> int:
     return count
 
 
-@kernel
+@inner
 def step_from(net: Net, s: State, i: int) -> None:
     """A random step that begins at layer i."""
     kind = draw(s, 20)
@@ -131,6 +132,14 @@ def step_from(net: Net, s: State, i: int) -> None:
         move_block(net, s, i)
     else:
         pull_neighbours(net, s, i)
+
+
+@inner
+def copy_plan(s: State, order: IntArray, place: IntArray) -> None:
+    """Order and devices of the plan in `s`, into arrays of others."""
+    for q in range(s.order.shape[0]):
+        order[q] = s.order[q]
+        place[q] = s.place[q]
 
 
 @kernel
@@ -159,8 +168,7 @@ def search(
     for _ in range(8):
         draw(s, 2)
     current, best = cost_of(net, s, goal)
-    best_order[:] = s.order
-    best_place[:] = s.place
+    copy_plan(s, best_order, best_place)
     path = np.empty(n, dtype=np.int64)
     length, age, kept, timed = 0, PATIENCE, 0, 0
     warmth = heat[0]
@@ -192,8 +200,7 @@ def search(
             current = cost
             if true < best * (1 - 1e-12):
                 best = true
-                best_order[:] = s.order
-                best_place[:] = s.place
+                copy_plan(s, best_order, best_place)
                 age = PATIENCE
             if kept >= 2 * n:
                 sort_by_start(net, s)

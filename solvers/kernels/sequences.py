@@ -19,6 +19,7 @@ from dnnplan.solvers.kernels.plan_state import (
     Net,
     State,
     end_of,
+    inner,
     kernel,
     priced,
     tail_of,
@@ -26,7 +27,7 @@ from dnnplan.solvers.kernels.plan_state import (
 )
 
 
-@kernel
+@inner
 def mark(s: State, i: int) -> None:
     """Layer i is to be timed again."""
     if not s.dirty[i]:
@@ -34,7 +35,7 @@ def mark(s: State, i: int) -> None:
         s.counts[DIRTY] += 1
 
 
-@kernel
+@inner
 def mark_late(s: State, i: int) -> None:
     """The tail of layer i is to be computed again."""
     if not s.late[i]:
@@ -43,7 +44,7 @@ def mark_late(s: State, i: int) -> None:
         s.counts[LATE] += 1
 
 
-@kernel
+@inner
 def unlink(s: State, i: int) -> None:
     """Take layer i out of the order of its device."""
     a = s.place[i]
@@ -60,7 +61,7 @@ def unlink(s: State, i: int) -> None:
         s.last[a] = p
 
 
-@kernel
+@inner
 def link(s: State, i: int) -> None:
     """Put layer i into the order of its device, where its index says."""
     d = s.place[i]
@@ -82,7 +83,7 @@ def link(s: State, i: int) -> None:
         s.last[d] = i
 
 
-@kernel
+@inner
 def shift(s: State, i: int, new: int) -> None:
     """Put layer i at index `new` of the order; what lies between moves up."""
     q = s.position[i]
@@ -96,7 +97,7 @@ def shift(s: State, i: int, new: int) -> None:
     s.position[i] = new
 
 
-@kernel
+@inner
 def put_on(net: Net, s: State, i: int, d: int) -> None:
     """Layer i is on another device from now on."""
     a = s.place[i]
@@ -114,7 +115,7 @@ def put_on(net: Net, s: State, i: int, d: int) -> None:
         mark_late(s, net.pred[e])
 
 
-@kernel
+@inner
 def relocate(net: Net, s: State, i: int, new: int, d: int) -> None:
     """Put layer i at index `new` of the order and on device d; mark what that touches. No journal."""
     old = s.position[i]
@@ -128,7 +129,7 @@ def relocate(net: Net, s: State, i: int, new: int, d: int) -> None:
     s.counts[LOWEST] = min(s.counts[LOWEST], min(old, new))
 
 
-@kernel
+@inner
 def move(net: Net, s: State, i: int, new: int, d: int) -> bool:
     """`relocate` with journal; layers that must share the device follow. False: no space in the journal."""
     followers = net.group_start[i + 1] - net.group_start[i] if s.place[i] != d else 0
@@ -144,7 +145,7 @@ def move(net: Net, s: State, i: int, new: int, d: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def note(s: State, i: int) -> None:
     """Remember where layer i is."""
     c = s.counts[MOVED]
@@ -160,7 +161,7 @@ def fits(net: Net, s: State) -> bool:
     return bool((s.used <= net.room).all())
 
 
-@kernel
+@inner
 def settle(net: Net, s: State, limit: float) -> bool:
     """Time everything that is marked; False, with times as they come, once a layer shows a makespan above the limit.
 
@@ -201,7 +202,7 @@ def settle(net: Net, s: State, limit: float) -> bool:
     return good
 
 
-@kernel
+@inner
 def keep(net: Net, s: State) -> None:
     """Keep the change: bring the tails up to date and forget the journals."""
     q = -1
@@ -231,7 +232,7 @@ def keep(net: Net, s: State) -> None:
     s.counts[LATE] = s.counts[CHANGES] = s.counts[MOVED] = 0
 
 
-@kernel
+@inner
 def take_back(net: Net, s: State, total: float) -> None:
     """Undo the moves and times since the journals were empty."""
     for c in range(s.counts[MOVED] - 1, -1, -1):
@@ -286,7 +287,7 @@ def rebuild(net: Net, s: State) -> None:
     s.total[0] = total
 
 
-@kernel
+@inner
 def sort_by_start(net: Net, s: State) -> None:
     """Order the layers by start, which changes no time: what runs together then stands together."""
     n = s.order.shape[0]
@@ -299,6 +300,9 @@ def sort_by_start(net: Net, s: State) -> None:
         for e in range(net.pred_start[i], net.pred_start[i + 1]):
             moment = max(moment, key[s.position[net.pred[e]]])
         key[q] = moment
-    s.order[:] = s.order[np.argsort(key, kind="mergesort")]
+    old = s.order.copy()
+    rank = np.argsort(key, kind="mergesort")
     for q in range(n):
-        s.position[s.order[q]] = q
+        i = old[rank[q]]
+        s.order[q] = i
+        s.position[i] = q

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.solvers.kernels.plan_state import Net, State, draw, kernel
+from dnnplan.solvers.kernels.plan_state import Net, State, draw, inner
 from dnnplan.solvers.kernels.sequences import move
 
 LONGEST_BLOCK = 16
 """Layers in a block that moves along a chain."""
 
 
-@kernel
+@inner
 def window(net: Net, s: State, i: int) -> tuple[int, int]:
     """First and last index in the order that layer i can have."""
     low, high = 0, s.order.shape[0] - 1
@@ -22,7 +22,7 @@ def window(net: Net, s: State, i: int) -> tuple[int, int]:
     return low, high
 
 
-@kernel
+@inner
 def other_device(net: Net, s: State, i: int) -> int:
     """A device for layer i: that of a random neighbour in the graph, any that can run it, or the cheaper of two."""
     start, size = net.allowed_start[i], net.allowed_start[i + 1] - net.allowed_start[i]
@@ -45,7 +45,7 @@ def other_device(net: Net, s: State, i: int) -> int:
     return int(d)
 
 
-@kernel
+@inner
 def move_layer(net: Net, s: State, i: int) -> None:
     """To another device, at its index or near it."""
     d = other_device(net, s, i)
@@ -58,7 +58,7 @@ def move_layer(net: Net, s: State, i: int) -> None:
         move(net, s, i, new, d)
 
 
-@kernel
+@inner
 def shift_layer(net: Net, s: State, i: int) -> None:
     """Past one or some layers of its device, backwards or forwards; where a reader blocks, the other one moves."""
     d = s.place[i]
@@ -90,7 +90,7 @@ def shift_layer(net: Net, s: State, i: int) -> None:
         move(net, s, i, goal, d)
 
 
-@kernel
+@inner
 def swap_layers(net: Net, s: State, i: int) -> None:
     """Devices and indices of two layers that stand near each other in the order."""
     n = s.order.shape[0]
@@ -110,7 +110,7 @@ def swap_layers(net: Net, s: State, i: int) -> None:
             move(net, s, j, min(max(old, low), high), a)
 
 
-@kernel
+@inner
 def move_block(net: Net, s: State, i: int) -> None:
     """A chain of layers along tensors to one device: i, one of its readers (or producers), one of that one's, ..."""
     d = other_device(net, s, i)
@@ -136,7 +136,7 @@ def move_block(net: Net, s: State, i: int) -> None:
             j = net.pred[net.pred_start[j] + draw(s, degree)]
 
 
-@kernel
+@inner
 def pull_neighbours(net: Net, s: State, i: int) -> None:
     """Layer i with all its producers, or all its readers, to one device."""
     d = other_device(net, s, i)
