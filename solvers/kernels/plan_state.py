@@ -31,7 +31,10 @@ def kernel(function: Function) -> Function:
 
 
 def inner(function: Function) -> Function:
-    """The same for functions that only compiled code calls: a third of the compiler's time is ways in from Python."""
+    """The same for functions that only compiled code calls: a third of the compiler's time is ways in from Python.
+
+    Called from Python they end the process: there is no way in.
+    """
     compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
     found: Function = compiled(function)
     return found

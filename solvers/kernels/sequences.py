@@ -129,7 +129,7 @@ def relocate(net: Net, s: State, i: int, new: int, d: int) -> None:
     s.counts[LOWEST] = min(s.counts[LOWEST], min(old, new))
 
 
-@inner
+@kernel
 def move(net: Net, s: State, i: int, new: int, d: int) -> bool:
     """`relocate` with journal; layers that must share the device follow. False: no space in the journal."""
     followers = net.group_start[i + 1] - net.group_start[i] if s.place[i] != d else 0
@@ -161,7 +161,7 @@ def fits(net: Net, s: State) -> bool:
     return bool((s.used <= net.room).all())
 
 
-@inner
+@kernel
 def settle(net: Net, s: State, limit: float) -> bool:
     """Time everything that is marked; False, with times as they come, once a layer shows a makespan above the limit.
 
@@ -232,7 +232,7 @@ def keep(net: Net, s: State) -> None:
     s.counts[LATE] = s.counts[CHANGES] = s.counts[MOVED] = 0
 
 
-@inner
+@kernel
 def take_back(net: Net, s: State, total: float) -> None:
     """Undo the moves and times since the journals were empty."""
     for c in range(s.counts[MOVED] - 1, -1, -1):

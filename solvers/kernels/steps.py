@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.solvers.kernels.plan_state import Net, State, draw, inner
+from dnnplan.solvers.kernels.plan_state import Net, State, draw, inner, kernel
 from dnnplan.solvers.kernels.sequences import move
 
 LONGEST_BLOCK = 16
 """Layers in a block that moves along a chain."""
 
 
-@inner
+@kernel
 def window(net: Net, s: State, i: int) -> tuple[int, int]:
     """First and last index in the order that layer i can have."""
     low, high = 0, s.order.shape[0] - 1
