@@ -11,6 +11,7 @@ from dnnplan.solvers.whole.exact import solve_whole_exactly
 from dnnplan.solvers.whole.lns import improve_whole
 from dnnplan.solvers.whole.parts import FOREVER, OBJECTIVES, bound_first, seconds_of
 from dnnplan.solvers.whole.sequential import run_steps
+from dnnplan.solvers.whole.start import propose_at_last
 
 FIRST_PART, TURNS_PART = 0.3, 0.1
 """Shares of the time left: for the sequential plan where there is none yet, and for task graph and mapping in turn."""
@@ -35,6 +36,10 @@ class Auto:
 
     def run(self, problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
         """Until optimality is proven or the limits are reached."""
+        self._run(problem, search)
+        propose_at_last(problem, search)
+
+    def _run(self, problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
         bound_first(problem, search)
         if search.finished():
             return

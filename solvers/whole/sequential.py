@@ -24,6 +24,7 @@ from dnnplan.solvers.whole.parts import (
     seconds_of,
     spent,
 )
+from dnnplan.solvers.whole.start import propose_at_last
 
 GROUPING_PART, ORDER_PART = 0.25, 0.05
 """Shares of the time for the task graph and for the order; the mapping has the rest."""
@@ -78,6 +79,7 @@ class Sequential:
         bound_first(problem, search)
         if not search.finished():
             run_steps(problem, search)
+        propose_at_last(problem, search)
 
 
 def run_steps(

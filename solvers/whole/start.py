@@ -21,6 +21,17 @@ def propose_simple_wholes(problem: WholeProblem, search: TaskSearch[WholeProblem
         propose_lists(problem, search, (everyone,) * shared + (alone,) * (problem.levels - shared))
 
 
+def propose_at_last(problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
+    """List schedules, nothing shared and then everything, where a search of little time ends without a plan.
+
+    They take milliseconds, and what comes before them may have spent the time on loading libraries.
+    """
+    everyone = (tuple(range(problem.n)),)
+    for groups in dict.fromkeys((problem.apart, (everyone,) * problem.levels)):
+        if search.best is None and search.infeasible is None and not search.interrupted:
+            propose_lists(problem, search, groups)
+
+
 def propose_lists(
     problem: WholeProblem, search: TaskSearch[WholeProblem], groups: Groups
 ) -> tuple[float, Decisions] | None:

@@ -22,6 +22,8 @@ from dnnplan.solvers.tasks import with_problem
 from dnnplan.solvers.whole.alternating import carried_over, costs_of_placement
 from dnnplan.solvers.whole.planning import plan
 from dnnplan.solvers.whole.sequential import graph_stage, run_steps
+from dnnplan.solvers.whole.start import propose_lists
+from dnnplan.solvers.whole.task_graphs import Pool
 from tests.support.task_oracles import task_graphs
 from tests.support.whole_oracles import best_whole, random_whole
 
@@ -96,6 +98,29 @@ def test_tiny_time_limits_are_kept(name: str) -> None:
     result = solved(whole_instance(8, 8, 4, seed=1), name, time_limit=0.05)
     assert result.stop_reason in ("time_limit", "exhausted", "proved")
     assert result.valid or result.plan is None
+
+
+@pytest.mark.parametrize("name", ["auto", "sequential"])
+def test_a_search_whose_time_is_gone_has_a_plan_all_the_same(name: str) -> None:
+    """Whatever came first may have spent the time on loading libraries."""
+    problem = whole_problem(whole_instance(3, 4, 2, seed=1))
+    search = TaskSearch(problem, Settings(time_limit=0.0), name=name)
+    get_solver(name, "whole").run(problem, search)
+    assert search.best is not None
+
+
+def test_mappings_of_task_graphs_are_polished_before_proofs() -> None:
+    """The best plan comes from another task graph than list schedules say; what the search found is its key."""
+    problem = whole_problem(whole_instance(4, 6, 3, 21, layers=2))
+    search = TaskSearch(problem, Settings(time_limit=None, work_limit=30.0, workers=1), name="test")
+    pool = Pool(problem, search, 30.0)
+    assert pool.begin()
+    lists = TaskSearch(problem, Settings(time_limit=None), name="test")
+    for one in pool.all:
+        propose_lists(problem, lists, one.groups)
+    assert search.value < 0.95 * lists.value
+    assert min(one.key for one in pool.all) == search.value
+    assert sum(one.start is not None for one in pool.all) == len(pool.all)
 
 
 @EVERY
