@@ -5,23 +5,13 @@ Importing this module loads numba.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 Words = NDArray[np.uint64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def kernel(function: Function) -> Function:
-    """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
-    found: Function = numba.njit(cache=True, nogil=True)(function)
-    return found
 
 
 @kernel

@@ -5,21 +5,12 @@ Importing this module loads numba.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def kernel(function: Function) -> Function:
-    """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
-    found: Function = numba.njit(cache=True, nogil=True)(function)
-    return found
 
 
 class Needs(NamedTuple):
@@ -54,7 +45,7 @@ class Needs(NamedTuple):
     step: FloatArray
 
 
-@kernel
+@inner
 def sift_down(heap: FloatArray, size: int, value: float) -> None:
     """Put a value in place of the least one."""
     i = 0
@@ -71,7 +62,7 @@ def sift_down(heap: FloatArray, size: int, value: float) -> None:
     heap[i] = value
 
 
-@kernel
+@inner
 def sift_up(heap: FloatArray, size: int, value: float) -> None:
     """Add a value to a heap of `size` values."""
     i = size
@@ -179,7 +170,7 @@ def shares_to_go(
     return max(larger, plain + lumps)
 
 
-@kernel
+@inner
 def by_shares(needs: Needs, progress: IntArray, level: int, order: IntArray, need: IntArray) -> int:
     """Sort samples of a level by the shares that are left, largest first, and count those that need each stage."""
     count = 0

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.formulations.serving.bounds_kernels import Needs, kernel
+from dnnplan.formulations.serving.bounds_kernels import Needs
 
 
 @kernel

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray
 from dnnplan.solvers.kernels.grouping_state import (
     State,
@@ -19,7 +20,6 @@ from dnnplan.solvers.kernels.grouping_state import (
     regraft,
     sums,
 )
-from dnnplan.solvers.kernels.plan_state import kernel
 
 
 @kernel

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.grouping_annealing import copy_state, energy
 from dnnplan.solvers.kernels.grouping_state import State, Tables, measure_all, parting, regraft, sums
-from dnnplan.solvers.kernels.plan_state import kernel
 
 
 @kernel

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import MODULUS, MULTIPLIER, kernel
+from dnnplan.solvers.kernels.plan_state import MODULUS, MULTIPLIER
 
 VARIETY, TASK_VARIETY, SIZE, COST = 0, 1, 2, 3
 """Columns of figures. The first is a sum of largest dissimilarities until it is divided by the number of groups."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import IntArray
 from dnnplan.solvers.kernels.plan_state import (
     CHANGES,
@@ -21,8 +22,6 @@ from dnnplan.solvers.kernels.plan_state import (
     chance,
     delay,
     draw,
-    inner,
-    kernel,
 )
 from dnnplan.solvers.kernels.sequences import fits, keep, rebuild, settle, sort_by_start, take_back
 from dnnplan.solvers.kernels.steps import (

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.partition_lattice import Numbers
-from dnnplan.solvers.kernels.plan_state import kernel
 
 Singles = NDArray[np.float32]
 FULL = -2

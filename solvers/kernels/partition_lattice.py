@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import kernel
 
 Rows = NDArray[np.int8]
 Numbers = NDArray[np.int32]

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import chance, draw, kernel
+from dnnplan.solvers.kernels.plan_state import chance, draw
 
 SLACK = 1e-9
 """Relative to the largest cost: smaller gains are rounding errors, and could go round in circles."""

@@ -5,13 +5,12 @@ Importing this module loads numba.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -20,24 +19,6 @@ MULTIPLIER, MODULUS = 48271, 2147483647
 DIRTY, LOWEST, LATE, CHANGES, MOVED = 0, 1, 2, 3, 4
 """Entries of `State.counts`: layers to time again, the first of them in the order, tails to compute again, entries of
 the journal of ends, and of that of moves."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def kernel(function: Function) -> Function:
-    """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
-    found: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
-    return found
-
-
-def inner(function: Function) -> Function:
-    """The same for functions that only compiled code calls: a third of the compiler's time is ways in from Python.
-
-    Called from Python they end the process: there is no way in.
-    """
-    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
-    found: Function = compiled(function)
-    return found
 
 
 class Random(Protocol):

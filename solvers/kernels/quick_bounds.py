@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.costs.arrays import Arrays
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import kernel
 
 BoolArray = NDArray[np.bool_]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.solvers.kernels.plan_state import (
     CHANGES,
     DIRTY,
@@ -19,8 +20,6 @@ from dnnplan.solvers.kernels.plan_state import (
     Net,
     State,
     end_of,
-    inner,
-    kernel,
     priced,
     tail_of,
     tensor_cost,

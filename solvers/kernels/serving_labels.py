@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.formulations.serving.bounds_kernels import Needs, kernel, pairs_to_go, shares_to_go
+from dnnplan.formulations.serving.bounds_kernels import Needs, pairs_to_go, shares_to_go
 
 LABELS, STATES, OPEN, EXPANDED, BEST = 0, 1, 2, 3, 4
 """Entries of `Store.counts`: labels, states, open labels, expanded labels, and the complete label of least cost."""
@@ -125,7 +126,7 @@ class Store(NamedTuple):
 WARM = np.uint8(128)
 
 
-@kernel
+@inner
 def before(store: Store, a: int, b: int) -> bool:
     """Whether label a comes before label b: by bound, then the one that has run more."""
     if store.label[a].bound != store.label[b].bound:
@@ -147,7 +148,7 @@ def push(store: Store, label: int) -> None:
     store.open[i] = label
 
 
-@kernel
+@inner
 def pop(store: Store) -> int:
     """The open label that comes first."""
     top = store.open[0]
@@ -189,13 +190,13 @@ def find(store: Store, hash: int) -> tuple[int, int]:
     return NONE, int(slot)
 
 
-@kernel
+@inner
 def lead(earlier: float, later: float, last: float) -> float:
     """Seconds that a label surely gains on one that is free later, in the same state: none before the last arrival."""
     return max(0.0, later - max(earlier, last))
 
 
-@kernel
+@inner
 def beats(store: Store, a: int, time: float, cost: float, left: float, last: float) -> bool:
     """Whether label a is at least as good as one of the same state with another time and cost.
 
@@ -206,14 +207,14 @@ def beats(store: Store, a: int, time: float, cost: float, left: float, last: flo
     return bool(store.label[a].cost - gain * left <= cost + SAME * abs(cost))
 
 
-@kernel
+@inner
 def beaten_by(store: Store, a: int, time: float, cost: float, left: float, last: float) -> bool:
     """The other way round."""
     gain = lead(time, store.label[a].time, last) - max(0.0, time - store.label[a].time)
     return bool(cost - gain * left <= store.label[a].cost)
 
 
-@kernel
+@inner
 def new_state(case: Case, store: Store, hash: int, slot: int) -> int:
     """Note the state of `store.child`, of which `store.progress` has the stages, and what is left of it."""
     state = store.counts[STATES]
@@ -233,7 +234,7 @@ def new_state(case: Case, store: Store, hash: int, slot: int) -> int:
     return int(state)
 
 
-@kernel
+@inner
 def shares_of_rest(case: Case, store: Store, time: float) -> float:
     """A bound on the cost of all that is left at a time, from the stages in `store.progress`."""
     total = 0.0
@@ -244,7 +245,7 @@ def shares_of_rest(case: Case, store: Store, time: float) -> float:
     return total
 
 
-@kernel
+@inner
 def found_better(store: Store, label: int) -> None:
     """A complete label of less cost than all before: cut what is not better by the gap."""
     store.values[VALUE], store.counts[BEST] = store.label[label].cost, label
@@ -252,7 +253,7 @@ def found_better(store: Store, label: int) -> None:
     store.values[CUT] = min(store.values[CUT], cut)
 
 
-@kernel
+@inner
 def leave_out_worse(store: Store, state: int, time: float, cost: float) -> None:
     """Take labels out of the list of a state that one with this time and cost beats."""
     last, other = NONE, store.node[state].head
@@ -268,7 +269,7 @@ def leave_out_worse(store: Store, state: int, time: float, cost: float) -> None:
         other = store.label[other].next
 
 
-@kernel
+@inner
 def write(
     store: Store, label: int, parent: int, state: int, time: float, cost: float, bound: float, ran: int
 ) -> None:
@@ -312,7 +313,7 @@ def add(case: Case, store: Store, parent: int, hash: int, time: float, cost: flo
     return int(label)
 
 
-@kernel
+@inner
 def waits_until(case: Case, code: NDArray[np.uint8], time: float) -> float:
     """Seconds before which a batch has to start: until then a sample could run its next stage alone in between.
 
@@ -354,7 +355,7 @@ def collect(case: Case, store: Store, code: NDArray[np.uint8], stage: int, horiz
     return found
 
 
-@kernel
+@inner
 def next_batch(store: Store, largest: int) -> int:
     """Count `store.taken`, samples of each class, up by one; the size of the batch, 0 after the last one."""
     size = 0
@@ -369,7 +370,7 @@ def next_batch(store: Store, largest: int) -> int:
     return 0
 
 
-@kernel
+@inner
 def start_of(case: Case, store: Store, time: float) -> float:
     """When the batch of `store.taken` can start: its last sample has come."""
     start = time
@@ -379,7 +380,7 @@ def start_of(case: Case, store: Store, time: float) -> float:
     return start
 
 
-@kernel
+@inner
 def cool(case: Case, store: Store, state: int) -> int:
     """Copy a state to `store.child` with no sample in the batch right before; by what its hash changes."""
     width = case.key.shape[1] >> 1
@@ -394,7 +395,7 @@ def cool(case: Case, store: Store, state: int) -> int:
     return change
 
 
-@kernel
+@inner
 def seconds_of(case: Case, store: Store, stage: int, size: int) -> float:
     """Seconds of the batch of `store.taken`; samples in groups of even number come back from memory."""
     found = case.latency[stage, size]
@@ -404,7 +405,7 @@ def seconds_of(case: Case, store: Store, stage: int, size: int) -> float:
     return float(found)
 
 
-@kernel
+@inner
 def run_batch(
     case: Case, store: Store, label: int, stage: int, size: int, start: float
 ) -> tuple[int, float, float]:
@@ -431,7 +432,7 @@ def run_batch(
     return int(hash), end, cost
 
 
-@kernel
+@inner
 def expand(case: Case, store: Store, label: int, opens: bool) -> bool:
     """All batches that can follow a label; False where there is no room for them."""
     state, time = store.label[label].state, store.label[label].time

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.formulations.serving.bounds_kernels import kernel
 from dnnplan.formulations.serving.late_kernels import late_to_go
 from dnnplan.solvers.kernels.serving_labels import (
     BEST,
@@ -61,7 +61,7 @@ class Due(NamedTuple):
     deadline: FloatArray
 
 
-@kernel
+@inner
 def settle(
     case: Case, store: Store, deadline: FloatArray, hash: int, time: float, cost: float
 ) -> tuple[int, float]:
@@ -90,7 +90,7 @@ def settle(
     return hash, cost
 
 
-@kernel
+@inner
 def bound_on_late(case: Case, store: Store, due: Due, time: float) -> float:
     """Least weight that will be late of what is left; infinite if a sample that has started has to be."""
     total = 0.0
@@ -104,7 +104,7 @@ def bound_on_late(case: Case, store: Store, due: Due, time: float) -> float:
     return total
 
 
-@kernel
+@inner
 def is_beaten(store: Store, state: int, time: float, cost: float) -> bool:
     """Whether a label of a state is free no later at no more cost."""
     other = store.node[state].head
@@ -115,7 +115,7 @@ def is_beaten(store: Store, state: int, time: float, cost: float) -> bool:
     return False
 
 
-@kernel
+@inner
 def leave_out(store: Store, state: int, time: float, cost: float) -> None:
     """Take labels out of the list of a state that are free no earlier at no less cost."""
     last, other = NONE, store.node[state].head
@@ -131,7 +131,7 @@ def leave_out(store: Store, state: int, time: float, cost: float) -> None:
         other = store.label[other].next
 
 
-@kernel
+@inner
 def enter_late(store: Store, parent: int, hash: int, time: float, cost: float, bound: float, ran: int) -> int:
     """Enter a label for the state of `store.child`."""
     state, slot = find(store, hash)
@@ -185,7 +185,7 @@ def add_late(
     return int(label)
 
 
-@kernel
+@inner
 def run_late(
     case: Case, store: Store, deadline: FloatArray, label: int, stage: int, size: int, start: float
 ) -> tuple[int, float]:
@@ -211,7 +211,7 @@ def run_late(
     return int(hash), end
 
 
-@kernel
+@inner
 def give_up(case: Case, store: Store, due: Due, label: int, horizon: float, opens: bool) -> None:
     """Labels in which the first sample of a class that has not started is given up: the next one is taken instead."""
     state = store.label[label].state
@@ -241,7 +241,7 @@ def give_up(case: Case, store: Store, due: Due, label: int, horizon: float, open
             push(store, found)
 
 
-@kernel
+@inner
 def expand_late(case: Case, store: Store, due: Due, label: int, opens: bool) -> bool:
     """All that can follow a label; False where there is no room for it."""
     state, time = store.label[label].state, store.label[label].time

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import chance, draw, kernel
+from dnnplan.solvers.kernels.plan_state import chance, draw
 
 BATCHES = 0
 """Entry of `Sequence.state`: the number of batches."""

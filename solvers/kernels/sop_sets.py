@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import kernel
 
 WORD = 62
 """Nodes in a word of a set."""

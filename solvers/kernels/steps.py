@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.solvers.kernels.plan_state import Net, State, draw, inner, kernel
+from dnnplan.costs.kernels import inner, kernel
+from dnnplan.solvers.kernels.plan_state import Net, State, draw
 from dnnplan.solvers.kernels.sequences import move
 
 LONGEST_BLOCK = 16

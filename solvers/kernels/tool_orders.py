@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
-from dnnplan.solvers.kernels.plan_state import chance, draw, kernel
+from dnnplan.solvers.kernels.plan_state import chance, draw
 
 NEVER = 1 << 30
 

@@ -53,7 +53,7 @@ def test_every_order_is_valid_and_no_bound_is_above_the_best(kind: str, name: st
     best = best_by_trying(instance)
     try:
         work = None if get_solver(name, "ordering").capabilities.exact else 1.0
-        result = dnnplan.solve(instance, name, problem="ordering", time_limit=20, workers=1, work_limit=work)
+        result = dnnplan.solve(instance, name, problem="ordering", time_limit=90, workers=1, work_limit=work)
     except UnsupportedError:
         return  # it says what it does not cover
     if result.plan is None:

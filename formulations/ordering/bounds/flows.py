@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnplan.costs.kernels import kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -16,14 +15,6 @@ EPSILON = 1e-9
 """Capacities below this count as used up."""
 PREDECESSOR, SUCCESSOR, PRECEDENCE = 0, 1, 2
 """Kinds of cuts, as `dnnplan.formulations.ordering.bounds.precedence_cuts` names them."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def kernel(function: Function) -> Function:
-    """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT)."""
-    found: Function = numba.njit(cache=True, nogil=True)(function)
-    return found
 
 
 class Support(NamedTuple):

@@ -1,0 +1,26 @@
+"""How compiled functions are made. Importing this module loads numba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
+    found: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
+    return found
+
+
+def inner(function: Function) -> Function:
+    """The same for functions that only compiled code calls: a third of the compiler's time is ways in from Python.
+
+    Called from Python they end the process: there is no way in.
+    """
+    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
+    found: Function = compiled(function)
+    return found
