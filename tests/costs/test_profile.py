@@ -312,12 +312,26 @@ def test_keys_tell_machines_apart(tiny, monkeypatch):
     assert api._network_job(tiny, pf.Setting(), QUICK)().key != here.key
 
 
+PARENT = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid)
+"""
+CHILD = """
+import sys, time
+from dnnplan.costs.profile.load import end_with
+end_with(int(sys.argv[1]))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
 def test_workers_end_with_the_process_that_started_them():
-    code = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]]); print(p.pid, flush=True)"
-    child = "import os, time; from dnnplan.costs.profile.load import end_with; end_with(os.getppid()); time.sleep(60)"
+    """The parent ends when its child is ready; nothing else is told to the child."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     started = subprocess.run(
-        [sys.executable, "-c", code, child], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", PARENT, CHILD], capture_output=True, text=True, check=True, env=environment
     )
     pid = int(started.stdout)
     for _ in range(200):
