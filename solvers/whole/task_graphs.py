@@ -12,6 +12,8 @@ from dnnplan.costs import Decisions
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.whole.bounds import CALLS, mapping_bound, quick_bound
 from dnnplan.formulations.whole.task_graphs import MOST_GRAPHS, classes_of, count_graphs
+from dnnplan.solvers.compiling import worth_waiting
+from dnnplan.solvers.local.local_search import KERNEL, LOADING_SECONDS
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
 from dnnplan.solvers.whole.candidates import Candidate, bound_of, candidates_of, mapping_weight
@@ -27,6 +29,9 @@ FIRST_SLICE, GROWTH = 2.5, 3.0
 POLISHED, POLISHED_PART = ((60, 0.002), (6, 0.006)), 0.04
 """Rounds of local search on mappings before proofs begin: the best so many task graphs, seconds (units of work, where
 work is limited) by layer; and part of the time left for each round at most."""
+TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
+"""Without compiled code: task graphs whose mapping is solved for a moment, part of the time for each, and seconds at
+most."""
 PATIENCE = 15
 """Task graphs in a row whose mappings are no better than the best plan, after which a round ends."""
 SPARE = 0.5
@@ -151,24 +156,36 @@ class Pool:
         return least
 
     def _polish(self) -> None:
-        """Improve the mappings of the best task graphs: proofs are quick where no plan of interest is left to find."""
-        search = self.search
+        """Improve the mappings of the best task graphs: proofs are quick where no plan of interest is left to find.
+
+        Nobody waits for the compiler here: without compiled code the default solver has a moment for a few of them.
+        """
         if not mapping_weight(self.problem):
             return
-        for number, (most, by_layer) in enumerate(POLISHED):
-            kept = [one for one in self.all[:LOOKED] if one.start is not None and not self.closed(one)]
-            budget = seconds_of(search, math.inf, POLISHED_PART) / max(1, min(most, len(kept)))
-            idle = 0
-            for one in sorted(kept)[:most]:
-                if self.over() or idle >= PATIENCE:
-                    break
-                assert one.start is not None
-                before, seconds = search.value, min(by_layer * self.problem.mapping(one.groups).n, budget)
-                seed = search.settings.seed + number
-                value = polish(self.problem, search, one.groups, one.start, seconds, seed=seed)
-                if value is not None:
-                    one.key = min(one.key, value)
-                idle = idle + 1 if search.value == before else 0
+        if worth_waiting(self.search, KERNEL, math.inf, LOADING_SECONDS):
+            for number, (most, by_layer) in enumerate(POLISHED):
+                self._polish_round(most, by_layer, self.search.settings.seed + number)
+        elif len(self.all) > 1 or self.search.best is None:
+            for one in sorted(self.all[:LOOKED])[:TRIED]:
+                if not self.over():
+                    seconds = seconds_of(self.search, TRIED_SECONDS, TRIED_PART)
+                    run_mapping(self.problem, self.search, one.groups, seconds)
+
+    def _polish_round(self, most: int, by_layer: float, seed: int) -> None:
+        """Local search on the mappings of at most so many task graphs, for so many seconds by layer."""
+        search = self.search
+        kept = [one for one in self.all[:LOOKED] if one.start is not None and not self.closed(one)]
+        budget = seconds_of(search, math.inf, POLISHED_PART) / max(1, min(most, len(kept)))
+        idle = 0
+        for one in sorted(kept)[:most]:
+            if self.over() or idle >= PATIENCE:
+                return
+            assert one.start is not None
+            before, seconds = search.value, min(by_layer * self.problem.mapping(one.groups).n, budget)
+            value = polish(self.problem, search, one.groups, one.start, seconds, seed=seed)
+            if value is not None:
+                one.key = min(one.key, value)
+            idle = idle + 1 if search.value == before else 0
 
     def cutoff(self) -> float:
         """The value that a plan has to stay below to be of interest."""
