@@ -38,7 +38,8 @@ def solve_whole_exactly(problem: WholeProblem, search: TaskSearch[WholeProblem])
             return
         seconds = seconds_of(search, FOREVER, part) if part < 1 else math.inf
         if turn % 2 == 1:
-            solve_whole_cpsat(problem, search, seconds)
+            if pool is None or not pool.will_end(seconds_of(search, FOREVER, 1.0)):
+                solve_whole_cpsat(problem, search, seconds)
         elif pool is None:
             pool = Pool(problem, search, seconds)
             if pool.begin():

@@ -22,7 +22,7 @@ from dnnplan.solvers.whole.parts import OBJECTIVES, run_mapping, seconds_of
 from dnnplan.solvers.whole.polish import polish
 from dnnplan.solvers.whole.start import propose_lists
 
-LOOKED = 500
+LOOKED = 100
 """Task graphs whose mappings are bounded before proofs begin; the others when their turn comes."""
 FIRST_SLICE, GROWTH = 2.5, 3.0
 """Seconds (units of work, where those are limited) of the first run on a task graph, and by how much runs grow."""
@@ -114,6 +114,14 @@ class Pool:
         self.stopped = False
         if self.begun or self.begin():
             self.run()
+
+    def will_end(self, seconds: float) -> bool:
+        """Whether what is open ends within so many seconds (units of work), if it goes on as it went."""
+        closed = sum(rate.closed - 1 for rate in self.rates)
+        spent = sum(rate.spent - 1 for rate in self.rates)
+        left = sum(not self.closed(one) for one in self.all)
+        threads = 1 if self.by_work else max(1, self.search.settings.workers)
+        return closed > 0 and left * spent / closed <= threads * seconds
 
     def over(self) -> bool:
         """Whether time or work is out, or everything is proven."""
