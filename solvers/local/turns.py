@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from dnnplan.costs import MappingProblem
+from dnnplan.solvers.compiling import worth_waiting
 from dnnplan.solvers.local.anneal import anneal_for, worth_compiling
 from dnnplan.solvers.local.lns import improve
-from dnnplan.solvers.local.local_search import beside, improve_locally, ready
-from dnnplan.solvers.search import Search
+from dnnplan.solvers.local.local_search import KERNEL, LOADING_SECONDS, beside, improve_locally, ready
+from dnnplan.solvers.search import Search, TaskSearch
 
 PARTS_AT_ALL = 12_000
 """Possible (layer, device) pairs up to which neighbourhoods of the whole model are worth building it."""
@@ -38,6 +40,15 @@ def improve_for(problem: MappingProblem, search: Search, seconds: float, work: f
 def walks(problem: MappingProblem, search: Search) -> bool:
     """Whether local search over complete plans covers the problem, and its code is there or worth waiting for."""
     if problem.execution.memory == "live" or not ready(search):
+        return False
+    from dnnplan.solvers.local.networks import suits
+
+    return suits(problem)
+
+
+def walks_at_once(problem: MappingProblem, search: Search | TaskSearch[Any]) -> bool:
+    """The same with code that is there already: nobody waits for the compiler, but for runs without a time limit."""
+    if problem.execution.memory == "live" or not worth_waiting(search, KERNEL, math.inf, LOADING_SECONDS):
         return False
     from dnnplan.solvers.local.networks import suits
 

@@ -82,5 +82,5 @@ def mapping_weight(problem: WholeProblem) -> bool:
 
 def bound_of(view: MappingProblem) -> float:
     """A quick bound on the stage of a mapping."""
-    bound = objective_bound(view)
-    return 0.0 if bound is None or not math.isfinite(bound.value) else bound.value
+    bound = objective_bound(view).value
+    return bound if math.isfinite(bound) else 0.0

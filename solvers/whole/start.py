@@ -24,7 +24,7 @@ def propose_simple_wholes(problem: WholeProblem, search: TaskSearch[WholeProblem
 def propose_at_last(problem: WholeProblem, search: TaskSearch[WholeProblem]) -> None:
     """List schedules, nothing shared and then everything, where a search of little time ends without a plan.
 
-    They take milliseconds, and what comes before them may have spent the time on loading libraries.
+    What comes before them may have spent the time on loading libraries; for some hundred layers they take milliseconds.
     """
     everyone = (tuple(range(problem.n)),)
     for groups in dict.fromkeys((problem.apart, (everyone,) * problem.levels)):

@@ -12,8 +12,7 @@ from dnnplan.costs import Decisions
 from dnnplan.costs.whole import WholeProblem
 from dnnplan.formulations.whole.bounds import CALLS, mapping_bound, quick_bound
 from dnnplan.formulations.whole.task_graphs import MOST_GRAPHS, classes_of, count_graphs
-from dnnplan.solvers.compiling import worth_waiting
-from dnnplan.solvers.local.local_search import KERNEL, LOADING_SECONDS
+from dnnplan.solvers.local.turns import walks_at_once
 from dnnplan.solvers.registry import Capabilities
 from dnnplan.solvers.search import TaskSearch
 from dnnplan.solvers.whole.candidates import Candidate, bound_of, candidates_of, mapping_weight
@@ -30,8 +29,8 @@ POLISHED, POLISHED_PART = ((60, 0.002), (6, 0.006)), 0.04
 """Rounds of local search on mappings before proofs begin: the best so many task graphs, seconds (units of work, where
 work is limited) by layer; and part of the time left for each round at most."""
 TRIED, TRIED_PART, TRIED_SECONDS = 3, 0.05, 1.0
-"""Without compiled code: task graphs whose mapping is solved for a moment, part of the time for each, and seconds at
-most."""
+"""Without compiled local search: task graphs whose mapping is solved for a moment, part of the time for each, and
+seconds at most."""
 PATIENCE = 15
 """Task graphs in a row whose mappings are no better than the best plan, after which a round ends."""
 SPARE = 0.5
@@ -166,11 +165,11 @@ class Pool:
     def _polish(self) -> None:
         """Improve the mappings of the best task graphs: proofs are quick where no plan of interest is left to find.
 
-        Nobody waits for the compiler here: without compiled code the default solver has a moment for a few of them.
+        Without compiled code that covers them, the default solver has a moment for a few of them.
         """
         if not mapping_weight(self.problem):
             return
-        if worth_waiting(self.search, KERNEL, math.inf, LOADING_SECONDS):
+        if walks_at_once(self.problem.mapping(self.all[0].groups), self.search):
             for number, (most, by_layer) in enumerate(POLISHED):
                 self._polish_round(most, by_layer, self.search.settings.seed + number)
         elif len(self.all) > 1 or self.search.best is None:

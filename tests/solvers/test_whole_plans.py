@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from dnnplan.solvers import get_solver, solver_names
 from dnnplan.solvers.search import Settings, TaskSearch
 from dnnplan.solvers.tasks import with_problem
 from dnnplan.solvers.whole.alternating import carried_over, costs_of_placement
+from dnnplan.solvers.whole.candidates import Candidate
 from dnnplan.solvers.whole.planning import plan
 from dnnplan.solvers.whole.sequential import graph_stage, run_steps
 from dnnplan.solvers.whole.start import propose_lists
@@ -121,6 +123,19 @@ def test_mappings_of_task_graphs_are_polished_before_proofs() -> None:
     assert search.value < 0.95 * lists.value
     assert min(one.key for one in pool.all) == search.value
     assert sum(one.start is not None for one in pool.all) == len(pool.all)
+
+
+def test_task_graphs_will_end_if_they_go_on_as_they_went() -> None:
+    """Two of three closed in 4 s by two threads: the last one takes 2 s of one of them."""
+    problem = whole_problem(whole_instance(3, 3, 2, seed=1, variety=1.0))
+    search = TaskSearch(problem, Settings(time_limit=60, workers=2), name="test")
+    pool = Pool(problem, search, 60.0)
+    pool.all = [Candidate(0, 0.0, (), 0.0, bound) for bound in (0.0, math.inf, math.inf)]
+    assert not pool.will_end(1e9)  # nothing is known of how they go
+    pool.rates[0].closed += 2
+    pool.rates[0].spent += 4.0
+    assert pool.will_end(1.01)
+    assert not pool.will_end(0.99)
 
 
 @EVERY
