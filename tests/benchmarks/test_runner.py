@@ -68,6 +68,16 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path}
 
 
+def by_key(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: row.key)
+
+
+def stored(path: Path) -> list[Row]:
+    """The rows of a store by key: they are written as they end, which may be another order than the suite's."""
+    with Store(path) as store:
+        return by_key(store.rows())
+
+
 def run_until_killed(store: Path, after: int) -> int:
     command = [sys.executable, "-c", KILLER, str(store), str(after)]
     return subprocess.run(command, env=environment(), timeout=100, check=False).returncode
@@ -91,9 +101,8 @@ def test_a_killed_run_goes_on_with_no_row_twice_and_none_lost(probe: Path) -> No
     run_now: list[Row] = []
     rows = run_suite("probe", probe, seeds=(0, 1), on_row=run_now.append)
 
-    # Rows are stored as they end: the places of a sweep may finish in another order than the suite's.
+    assert stored(probe) == by_key(rows)
     with Store(probe) as store:
-        assert sorted(store.rows(), key=lambda row: row.key) == sorted(rows, key=lambda row: row.key)
         assert store.problems() == []
     assert sorted(row.key for row in rows) == sorted(row.key for row in [*before, *run_now])
     expected = [(s, seed) for s in ("compute_first", "single_device", "heft") for seed in (0, 1)]
@@ -132,10 +141,8 @@ def test_finished_rows_are_not_run_again_unless_asked(probe: Path) -> None:
     assert run_suite("probe", probe, on_row=run_now.append) == first
     assert run_now == []
     again = run_suite("probe", probe, again=True, on_row=run_now.append)
-    # A plan is judged while the next row is solved, so rows may be written in another order.
     assert sorted(row.key for row in run_now) == sorted(row.key for row in first)
-    with Store(probe) as store:
-        assert store.rows() == again
+    assert stored(probe) == by_key(again)
 
 
 def test_a_failing_solver_costs_one_row(probe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
