@@ -311,3 +311,10 @@ def joint_plan(
     partitions = tuple(tuple(tuple(group) for group in level) for level in groups)
     plan = random_plan(expand(instance, partitions), seed, stay)
     return replace(plan, problem="joint", groups=partitions, instance=instance.hash())
+
+
+def placed(instance: Instance, devices: str) -> Plan:
+    """The plan in which layer k of the instance runs on the device of that number; "0" for what follows the text."""
+    problem = mapping_problem(instance)
+    where = ([int(d) for d in devices] + [0] * problem.n)[: problem.n]
+    return encode(problem, where, [[i for i in range(problem.n) if where[i] == d] for d in range(problem.m)])

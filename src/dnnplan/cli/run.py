@@ -154,17 +154,11 @@ def originals(opened: OpenFolder, given: list[Path] | None) -> dict[str, Path] |
     Raises
     ------
     InputError
-        Files are given, but not of every model, or to a folder without plan.
+        Files are given, but not of every model.
     """
     from dnnplan.deploy.sources import model_files
     from dnnplan.instances import Instance, Model
 
-    if opened.plan is None:
-        if given:
-            raise InputError(
-                "--models needs instance.json and plan.json beside the manifest", source=str(opened.path)
-            )
-        return None
     # Those of the manifest: after a task graph was applied the instance has one network made of several.
     models = tuple(Model(name=entry.name, source=entry.file) for entry in opened.manifest.models)
     try:

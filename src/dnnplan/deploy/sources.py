@@ -15,7 +15,7 @@ SUFFIX = ".onnx"
 _MOST_FILES = 10_000
 
 
-def model_files(plan: Plan, instance: Instance, given: Sequence[str | Path] = ()) -> dict[str, Path]:
+def model_files(plan: Plan | None, instance: Instance, given: Sequence[str | Path] = ()) -> dict[str, Path]:
     """The ONNX file of every model that a task uses.
 
     A file that is given counts for the model whose name is its stem, or that was read from a file of its name; a single
@@ -25,6 +25,8 @@ def model_files(plan: Plan, instance: Instance, given: Sequence[str | Path] = ()
 
     Parameters
     ----------
+    plan
+        None: nothing is carried, all files have to be given.
     given
         Files, or folders with files ``MODEL.onnx``.
 
@@ -80,9 +82,11 @@ def _of_model(model: Model, candidates: Sequence[Path]) -> Path | None:
     return None
 
 
-def _carried(plan: Plan, model: Model) -> Path:
+def _carried(plan: Plan | None, model: Model) -> Path:
     """The file that the plan names, if it is a regular file of the digest that the plan names."""
     hint = f"name the ONNX file of model {model.name} with --models FILE or --models FOLDER"
+    if plan is None:
+        raise InputError(f"model {model.name}: no plan says which file it was read from; {hint}")
     carried = plan.extensions.get("models")
     entry = carried.get(model.name) if isinstance(carried, dict) else None
     if not isinstance(entry, dict):
