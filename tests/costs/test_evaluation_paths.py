@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import random
+from itertools import product
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -101,6 +105,17 @@ def test_path_on_arrays_on_larger_instances(instance: Instance) -> None:
     assert decisions is not None
     assert applies(problem, decisions)
     same_figures(problem, decisions)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plan_that_never_ends_takes_energy_without_end() -> None:
+    """Two devices without a link: what the second one waits for never comes."""
+    whole = layered(layers=12, devices=2, seed=1)
+    problem = mapping_problem(replace(whole, platform=replace(whole.platform, links=())))
+    decisions = decisions_of(problem, [i % 2 for i in range(12)], [[*range(0, 12, 2)], [*range(1, 12, 2)]])
+    for idle, fast in product((0.0, 1.0), (True, False)):
+        cost = evaluate(dataclasses.replace(problem, idle_power=np.full(2, idle)), decisions, fast=fast).cost
+        assert (cost.latency, cost.energy) == (math.inf, math.inf)
 
 
 def test_deadlock_is_an_error_on_every_path() -> None:

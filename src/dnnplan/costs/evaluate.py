@@ -136,7 +136,7 @@ def _cost(graph: CallGraph, times: Times, completion: list[float]) -> Cost:
     np.add.at(compute, place, problem.duration[rows, place])
     per_byte = problem.routes.energy_per_byte.tolist()
     moved = sum(t.bytes * per_byte[t.source][t.target] for t in times.transfers)
-    idle = float((problem.idle_power * np.maximum(latency - compute, 0.0)).sum())
+    idle = problem.idle_energy(latency, compute)
     energy = float(problem.energy[rows, place].sum()) + moved + idle
     load = _loads(graph, compute)
     tardiness = weighted = 0.0

@@ -191,7 +191,7 @@ def _cost(
     paid = ~moves.free
     size = problem.size[moves.tensor]
     priced = size * problem.routes.energy_per_byte[moves.source, moves.target]
-    idle = float((problem.idle_power * np.maximum(latency - compute, 0.0)).sum())
+    idle = problem.idle_energy(latency, compute)
     energy = float(problem.energy[rows, place].sum()) + float(priced[paid].sum()) + idle
     inward = moves.target < m
     received = np.bincount(moves.target[inward], weights=moves.seconds[inward], minlength=m)

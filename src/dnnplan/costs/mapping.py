@@ -168,6 +168,12 @@ class MappingProblem:
             float(self.routes.latency[self.m, device] + size * self.routes.per_byte[self.m, device])
         )
 
+    def idle_energy(self, latency: float, busy: FloatArray) -> float:
+        """Joules of devices while they do not compute, `busy` (m,) seconds each; inf for a plan that never ends."""
+        if math.isinf(latency):
+            return math.inf
+        return float((self.idle_power * np.maximum(latency - busy, 0.0)).sum())
+
     @cached_property
     def instance_hash(self) -> str:
         """Hash of the instance, for plans to refer to."""
