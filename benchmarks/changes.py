@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from dnnplan.instances.result import EPSILON
 from dnnplan.reports.runs import Row
 
@@ -58,7 +60,7 @@ def changes(pairs: Sequence[Pair], tolerance: float) -> list[Change]:
     groups: dict[tuple[object, ...], list[Pair]] = {}
     for pair in pairs:
         row = pair.new
-        groups.setdefault((row.suite, row.question, row.solver, row.time_limit), []).append(pair)
+        groups.setdefault((row.question, msgspec.structs.replace(row, seed=0).asked), []).append(pair)
     for group in groups.values():
         found += _of_group(group, tolerance)
     return sorted(found, key=lambda change: not change.worse)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.report import read_rows
-from benchmarks.requirements.verdict import newest
 from benchmarks.suites.h2h import CONTENTION, CROSS, NAMES
 from benchmarks.tables import markdown_table
-from dnnplan.reports.runs import Row
+from dnnplan.reports.runs import Row, newest
 from dnnplan.reports.units import percent
 
 COLUMNS = ("h2h_weights", "h2h_activations", "h2h", "auto")

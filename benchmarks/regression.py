@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.changes import Change, Pair, changes
-from benchmarks.requirements.verdict import newest
 from dnnplan.instances import DnnplanError
-from dnnplan.reports.runs import Row, Store
+from dnnplan.reports.runs import Row, Store, newest
 from dnnplan.reports.units import percent, readable
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Comparison:
     Parameters
     ----------
     pairs
-        Rows of the same case, new and old, whatever the versions and machines.
+        Rows of the same case (`Row.asked`), new and old, whatever the versions and machines.
     changes
         What differs by more than the tolerances, worst first.
     only_new, only_old
@@ -71,8 +70,8 @@ def compare(new: Iterable[Row], old: Iterable[Row], *, tolerance: float = TOLERA
     tolerance
         Relative change of values and bounds, and change of the gap, that does not count.
     """
-    theirs = {_case(row): row for row in newest(old)}
-    ours = {_case(row): row for row in newest(new)}
+    theirs = {row.asked: row for row in newest(old)}
+    ours = {row.asked: row for row in newest(new)}
     both = [case for case in ours if case in theirs]
     same = {case: ours[case].instance_hash == theirs[case].instance_hash for case in both}
     pairs = [Pair(new=ours[case], old=theirs[case]) for case in both if same[case]]
@@ -116,14 +115,6 @@ def table(comparison: Comparison) -> Table:
 
 def _shown(value: float | str | None, unit: str | None) -> str:
     return value if isinstance(value, str) else readable(value, unit)
-
-
-def _case(row: Row) -> tuple[object, ...]:
-    limits = tuple(sorted(row.limits.items()))
-    return (
-        row.suite, row.kind, row.instance, row.solver, row.problem, row.objective, limits, row.time_limit,
-        row.seed, row.workers,
-    )  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 
-from benchmarks.requirements.verdict import Verdict, newest
-from dnnplan.reports.runs import Row
+from benchmarks.requirements.verdict import Verdict
+from dnnplan.reports.runs import Row, newest
 
 JUDGES: dict[str, str] = {
     "selection": "benchmarks.requirements.selection",

@@ -24,17 +24,6 @@ def not_run(requirement: str) -> Verdict:
     return Verdict(requirement=requirement, found="not run", reached=None)
 
 
-def newest(rows: Iterable[Row]) -> list[Row]:
-    """Of several rows for one thing the one that was run last."""
-    found: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        limits = tuple(sorted(row.limits.items()))
-        key = (row.suite, row.kind, row.instance, row.solver, row.objective, limits, row.time_limit, row.seed)
-        if key not in found or row.started_at >= found[key].started_at:
-            found[key] = row
-    return list(found.values())
-
-
 def solved(rows: Sequence[Row], instance: str, solver: str, most_seconds: float = float("inf")) -> list[Row]:
     """The runs of a solver on an instance with at most that time limit."""
     return [

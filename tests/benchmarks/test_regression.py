@@ -106,6 +106,15 @@ def test_rows_are_paired_by_case_and_the_newest_counts() -> None:
     assert (len(comparison.pairs), comparison.only_new, comparison.only_old) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("other", [{"workers": 5}, {"limit_memory": 2**30}, {"time_limit": 5.0}])
+def test_runs_with_other_limits_are_no_newer_ones(other: dict[str, Any]) -> None:
+    later = row(value=300.0, started_at="2026-11-21T10:00:00+00:00", **other)
+    comparison = compare([row(value=200.0), later], [row(), later])
+    assert len(comparison.pairs) == 2
+    (change,) = comparison.changes
+    assert (change.what, change.new, change.old) == ("value", 200.0, 100.0)
+
+
 def test_another_instance_of_the_same_name_is_not_compared() -> None:
     comparison = compare([row(instance_hash="cd", value=500.0)], [row()])
     assert (found(comparison), comparison.pairs, comparison.changed) == ([], [], ["i"])

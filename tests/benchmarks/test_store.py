@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from pathlib import Path
@@ -110,6 +111,21 @@ def test_the_same_run_again_replaces_its_row(tmp_path: Path) -> None:
         store.add(make_row())
         store.add(again)
         assert store.rows() == [again]
+
+
+def test_a_full_disk_is_an_os_error_and_costs_only_what_was_being_written(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        store.add(make_row(seed=1))
+        (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+        store._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(OSError, match=r"rows cannot be written.*full.*s\.sqlite") as caught:
+            store.add(make_row(seed=2), make_row(seed=3, message="x" * 100_000))
+        assert caught.value.errno == errno.ENOSPC
+        assert [row.seed for row in store.rows()] == [1]
+        store._connection.execute("PRAGMA max_page_count = 1000000")
+        store.add(make_row(seed=4))
+        assert [row.seed for row in store.rows()] == [1, 4]
+        assert store.problems() == []
 
 
 def test_key_does_not_depend_on_the_order_of_limits_or_versions() -> None:

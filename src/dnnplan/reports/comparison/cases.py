@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dnnplan.reports.runs import Row
+from dnnplan.reports.runs import Row, newest
 from dnnplan.reports.shown_text import shown
 
 EQUAL = 1e-9
@@ -129,15 +129,8 @@ class Case:
 
 
 def newest_solves(rows: Iterable[Row]) -> list[Row]:
-    """Rows of solves; of several of the same thing the one that was run last."""
-    found: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        if row.kind != "solve":
-            continue
-        key = (*_case_key(row), row.solver, row.time_limit, row.seed, row.workers)
-        if key not in found or row.started_at >= found[key].started_at:
-            found[key] = row
-    return list(found.values())
+    """Rows of solves; of several of the same thing, on the same content of an instance, the one that was run last."""
+    return newest((row for row in rows if row.kind == "solve"), lambda row: (row.instance_hash, row.asked))
 
 
 def cases_of(rows: Iterable[Row]) -> tuple[Case, ...]:

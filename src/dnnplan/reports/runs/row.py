@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -117,6 +119,13 @@ class Row(Record, omit_defaults=False, kw_only=True):
         limits = tuple(sorted(self.limits.items()))
         return (self.kind, self.instance, self.instance_hash, self.problem, self.objective, limits)
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What was run, by its names and limits: of the same an older or a newer row, of other versions or machines."""
+        limits = tuple(sorted(self.limits.items()))
+        what = (self.suite, self.kind, self.instance, self.solver, self.problem, self.objective, limits)
+        return (*what, self.time_limit, self.seed, self.workers, self.limit_memory)
+
     def _key(self, machine: dict[str, str | int]) -> str:
         identity: dict[str, Any] = {
             "suite": self.suite,
@@ -138,3 +147,13 @@ class Row(Record, omit_defaults=False, kw_only=True):
         if self.problem:
             identity["problem"] = self.problem
         return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()
+
+
+def newest(rows: Iterable[Row], what: Callable[[Row], object] = attrgetter("asked")) -> list[Row]:
+    """Of several rows of one thing the one that was run last; of things in the order in which they came first."""
+    found: dict[object, Row] = {}
+    for row in rows:
+        key = what(row)
+        if key not in found or row.started_at >= found[key].started_at:
+            found[key] = row
+    return list(found.values())

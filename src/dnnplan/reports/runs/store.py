@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -105,12 +106,18 @@ class Store:
         self._connection.close()
 
     def add(self, *rows: Row, instead_of: Iterable[str] = ()) -> None:
-        """Write rows in one transaction; one with the same key is replaced, and those with the other keys go."""
+        """Write rows in one transaction; one with the same key is replaced, and those with the other keys go.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or the file cannot be written: none of the rows is there.
+        """
         names = ["key", *_COLUMNS, "row"]
         changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
         marks = ", ".join("?" * len(names))
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
                 f"INSERT INTO rows ({', '.join(names)}) VALUES ({marks}) "
                 f"ON CONFLICT (key) DO UPDATE SET {changes}",
@@ -119,8 +126,12 @@ class Store:
             gone = set(instead_of) - {row.key for row in rows}
             self._connection.executemany("DELETE FROM rows WHERE key = ?", [(key,) for key in gone])
             self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
+        except BaseException as error:
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                code = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+                raise OSError(code, f"rows cannot be written: {error}", str(self.path)) from error
             raise
 
     def find(self, key: str) -> Row | None:
