@@ -6,7 +6,7 @@ import heapq
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +168,7 @@ class MappingProblem:
             float(self.routes.latency[self.m, device] + size * self.routes.per_byte[self.m, device])
         )
 
-    def idle_energy(self, latency: float, busy: FloatArray) -> float:
+    def idle_energy(self, latency: float, busy: NDArray[np.number[Any]]) -> float:
         """Joules of devices while they do not compute, `busy` (m,) seconds each; inf for a plan that never ends."""
         if math.isinf(latency):
             return math.inf
