@@ -66,7 +66,7 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def measured(rows: Sequence[Row], asked: Callable[[str], str]) -> list[Verdict]:
-    """A verdict for each measurement; `asked` says what one is for."""
+    """A verdict for each measurement that has a target, or failed; `asked` says what one is for."""
     return [
         Verdict(
             requirement=asked(row.instance),
@@ -74,5 +74,5 @@ def measured(rows: Sequence[Row], asked: Callable[[str], str]) -> list[Verdict]:
             reached=bool(row.reached),
         )
         for row in rows
-        if row.kind == "measure"
+        if row.kind == "measure" and (row.target is not None or row.value is None)
     ]

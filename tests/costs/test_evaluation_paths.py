@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from dnnplan.costs.decisions import to_plan
 from dnnplan.costs.events import EventSimulation
 from dnnplan.costs.fast import applies, forward
 from dnnplan.costs.timeline import Timeline
-from dnnplan.instances import Instance
+from dnnplan.instances import Instance, PlanError
 from dnnplan.instances.generators import all_executions, layered, multi_model, random_small
 
 SETTINGS = all_executions()
@@ -81,6 +83,26 @@ def test_calls_of_one_layer_each_may_be_named_in_any_order() -> None:
         assert after.starts == before.starts
         compared += 1
     assert compared > 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda calls, key: calls | {key: (key, key)}, "is there twice"),
+        (lambda calls, key: calls | {"more": (key,)}, "is also in call"),
+        (lambda calls, key: {name: keys for name, keys in calls.items() if name != key}, "is in no call"),
+        (lambda calls, key: calls | {key: ()}, "empty, or holds unknown layers"),
+    ],
+)
+def test_each_layer_is_in_one_call_once(change: Callable[..., Any], message: str) -> None:
+    problem = mapping_problem(random_small(0, SETTINGS[0]))
+    decisions = random_decisions(problem, random.Random(0))
+    assert decisions is not None
+    plan = to_plan(problem, decisions)
+    keys = problem.layers
+    calls = change({key: (key,) for key in keys}, keys[0])
+    with pytest.raises(PlanError, match=message):
+        evaluate(problem, replace(plan, calls=calls, times={}))
 
 
 def test_path_on_arrays_gives_the_figures_of_the_general_path() -> None:

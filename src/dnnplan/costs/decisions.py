@@ -117,8 +117,10 @@ def _calls(
         if len({place[i] for i in layers}) > 1 or len({int(problem.job_of[i]) for i in layers}) > 1:
             wrong.append(Problem(f"calls.{name}", "its layers must be of one job and on one device"))
         for i in layers:
-            if seen.setdefault(i, name) != name:
-                wrong.append(Problem(f"calls.{name}", f"layer {problem.layers[i]} is also in call {seen[i]}"))
+            if (other := seen.get(i)) is not None:
+                where = "there twice" if other == name else f"also in call {other}"
+                wrong.append(Problem(f"calls.{name}", f"layer {problem.layers[i]} is {where}"))
+            seen[i] = name
         calls.append(tuple(sorted(layers)))
     wrong += [
         Problem("calls", f"layer {problem.layers[i]} is in no call")
