@@ -1,7 +1,7 @@
 """Small whole plans by exhaustion: all task graphs, and for each of them the best mapping of all.
 
 What a task graph measures and the network that it leaves are written down here once more from docs/cost-model.md (9 and
-13), for chains of blocks with one layer each.
+13), for chains of layers.
 """
 
 from __future__ import annotations
@@ -38,32 +38,43 @@ GRAPH = ("variety", "task_variety", "size")
 """Measures of task graphs that are worked out here."""
 
 
-def random_whole(seed: int, *, tasks: int | None = None, **changes: Any) -> Instance:
-    """Two or three tasks of three blocks on two devices, with a limit on variety, and at times one on memory."""
+def random_whole(
+    seed: int, *, tasks: int | None = None, layers: tuple[int, ...] = (1, 1, 1), **changes: Any
+) -> Instance:
+    """Two or three tasks of three blocks on two devices, with a limit on variety, and at times one on memory.
+
+    `layers` says how many of them each block has.
+    """
     rng = np.random.default_rng(seed)
     n = tasks or int(rng.integers(2, 4))
     names = [f"t{t}" for t in range(n)]
     close = np.round(rng.uniform(0, 1, (n, n)), 2)
     affinity = np.triu(close, 1) + np.triu(close, 1).T + np.eye(n)
-    layers, blocks = ("a", "b", "c"), (("a",), ("b",), ("c",))
-    weights = rng.integers(1, 5, 3).tolist()
-    sizes = rng.integers(1, 4, 3).tolist()
-    times = {layer: {"d": float(rng.integers(1, 9)), "e": float(rng.integers(1, 9))} for layer in layers}
+    blocks = tuple(
+        tuple(f"{block}{k}" for k in range(many)) if many > 1 else (block,)
+        for block, many in zip("abc", layers, strict=True)
+    )
+    chain = [layer for block in blocks for layer in block]
+    weights = rng.integers(1, 5, len(chain)).tolist()
+    sizes = rng.integers(1, 4, len(chain)).tolist()
+    times = {layer: {"d": float(rng.integers(1, 9)), "e": float(rng.integers(1, 9))} for layer in chain}
     models = tuple(
         Model(
             name=f"m{t}",
-            layers=tuple(Layer(name=layer, weight_bytes=w) for layer, w in zip(layers, weights, strict=True)),
+            layers=tuple(Layer(name=layer, weight_bytes=w) for layer, w in zip(chain, weights, strict=True)),
             tensors=(
-                Tensor(name="x", targets=("a",), bytes=1),
-                Tensor(name="ab", source="a", targets=("b",), bytes=sizes[0]),
-                Tensor(name="bc", source="b", targets=("c",), bytes=sizes[1]),
-                Tensor(name="y", source="c", bytes=sizes[2], output=True),
+                Tensor(name="x", targets=(chain[0],), bytes=1),
+                *(
+                    Tensor(name=f"of {one}", source=one, targets=(other,), bytes=size)
+                    for one, other, size in zip(chain, chain[1:], sizes, strict=False)
+                ),
+                Tensor(name="y", source=chain[-1], bytes=sizes[-1], output=True),
             ),
         )
         for t in range(n)
     )
     tight = seed % 3 == 2
-    room = weights[0] + sum(weights[1:]) * n
+    room = sum(weights[: layers[0]]) + sum(weights[layers[0] :]) * n
     capacity = int(max(max(weights), math.ceil(room * rng.uniform(0.35, 0.6)))) if tight else None
     platform = Platform(
         memories=tuple(Memory(name=f"memory {d}", bytes=capacity) for d in "de"),
@@ -120,9 +131,8 @@ def best_whole(problem: WholeProblem) -> float | None:
 
 
 def nodes_of(instance: Instance, groups: Groups) -> list[list[tuple[int, ...]]]:
-    """The groups of every block, one layer each: all tasks share the first one, each has its own last one."""
+    """The groups of every block: all tasks share the first one, each has its own last one."""
     tasks = tuple(range(len(instance.tasks)))
-    assert all(len(block) == 1 for task in instance.tasks for block in task.blocks)
     return [[tasks], *(list(level) for level in groups), [(t,) for t in tasks]]
 
 
@@ -138,7 +148,7 @@ def measured(instance: Instance, groups: Groups) -> dict[str, float]:
         model.name: {layer.name: layer.weight_bytes for layer in model.layers} for model in instance.models
     }
     size = sum(
-        max(weights[instance.tasks[t].model][instance.tasks[t].blocks[b][0]] for t in group)
+        max(sum(weights[instance.tasks[t].model][own] for own in instance.tasks[t].blocks[b]) for t in group)
         for b, level in enumerate(nodes_of(instance, groups))
         for group in level
     )
@@ -155,20 +165,24 @@ def flat(instance: Instance, groups: Groups, objective: str, limits: Limits) -> 
     for b, level in enumerate(blocks):
         for group in level:
             task = instance.tasks[group[0]]
-            model, (own,) = models[task.model], task.blocks[b]
-            name = f"{b}:{group[0]}"
-            layers.append(replace(next(layer for layer in model.layers if layer.name == own), name=name))
-            table[name] = dict(instance.costs.latency[model.name][own])
+            model = models[task.model]
+            names = [f"{b}:{group[0]}:{k}" for k in range(len(task.blocks[b]))]
             if b == 0:
                 size = next(tensor.bytes for tensor in model.tensors if tensor.source is None)
-                tensors.append(Tensor(name="in", targets=(name,), bytes=size))
-            made = next(tensor for tensor in model.tensors if tensor.source == own)
+                tensors.append(Tensor(name="in", targets=(names[0],), bytes=size))
             following = blocks[b + 1] if b + 1 < len(blocks) else []
-            readers = tuple(f"{b + 1}:{other[0]}" for other in following if set(other) <= set(group))
-            out = Tensor(
-                name=f"of {name}", source=name, targets=readers, bytes=made.bytes, output=not readers
-            )
-            tensors.append(out)
+            after = tuple(f"{b + 1}:{other[0]}:0" for other in following if set(other) <= set(group))
+            for own, name, readers in zip(
+                task.blocks[b], names, [*((n,) for n in names[1:]), after], strict=True
+            ):
+                layers.append(replace(next(layer for layer in model.layers if layer.name == own), name=name))
+                table[name] = dict(instance.costs.latency[model.name][own])
+                made = next(tensor for tensor in model.tensors if tensor.source == own)
+                tensors.append(
+                    Tensor(
+                        name=f"of {name}", source=name, targets=readers, bytes=made.bytes, output=not readers
+                    )
+                )
     return Instance(
         name=f"{instance.name} {groups}",
         objective=objective,

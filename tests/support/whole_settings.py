@@ -14,6 +14,7 @@ from tests.support.whole_oracles import random_whole
 KINDS = (
     "plain",
     "own",
+    "layers",
     "links",
     "slots",
     "idle",
@@ -31,11 +32,11 @@ MODELLED = KINDS[:-2]
 
 
 def whole_setting(kind: str, seed: int, *, tasks: int = 2) -> Instance:
-    """A small instance of a kind: two tasks, two devices, one layer a block."""
-    instance = random_whole(seed, tasks=tasks)
+    """A small instance of a kind: two tasks, two devices, one layer a block but for "layers"."""
+    instance = random_whole(seed, tasks=tasks, layers=(1, 2, 1) if kind == "layers" else (1, 1, 1))
     platform, rng = instance.platform, random.Random(seed)
     assert platform is not None
-    if kind == "own":
+    if kind in ("own", "layers"):
         table = {
             model: {
                 layer: {
