@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 Words = NDArray[np.uint64]
 
 
-@kernel
+@inner
 def coloured(candidates: IntArray, near: NDArray[np.bool_], colour: IntArray) -> IntArray:
     """Candidates by colour, where tasks of a colour are not near each other (greedy); `colour` is filled in.
 
@@ -45,7 +45,7 @@ def coloured(candidates: IntArray, near: NDArray[np.bool_], colour: IntArray) ->
     return order
 
 
-@kernel
+@inner
 def has_clique(candidates: IntArray, need: int, near: NDArray[np.bool_], steps: IntArray) -> bool:
     """Whether some `need` candidates are all near each other (Tomita and Seki 2003: branch and bound by colours).
 

@@ -108,7 +108,7 @@ def shortest_first(release: FloatArray, work: FloatArray) -> FloatArray:
     return found
 
 
-@kernel
+@inner
 def shares_to_go(
     needs: Needs, progress: IntArray, time: float, level: int, left: FloatArray, alone: FloatArray
 ) -> float:

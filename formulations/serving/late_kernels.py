@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.formulations.serving.bounds_kernels import Needs
 
@@ -57,7 +57,7 @@ def fewest_late(release: FloatArray, deadline: FloatArray, work: FloatArray) -> 
     return late
 
 
-@kernel
+@inner
 def late_to_go(
     needs: Needs,
     runs: FloatArray,
@@ -125,7 +125,7 @@ def late_to_go(
     return int(max(most, fewest_late(real[0, :count], real[1, :count], real[2, :count])))
 
 
-@kernel
+@inner
 def fitting(
     first: int, runs: FloatArray, need: IntArray, fresh: IntArray, now: float, deadline: float
 ) -> int:
@@ -153,7 +153,7 @@ def fitting(
     return added
 
 
-@kernel
+@inner
 def before(fresh: IntArray, depth: int) -> int:
     """Number of samples with fewer stages."""
     total = 0

@@ -5,11 +5,11 @@ Importing this module loads numba; the compiled loop calls the compiled decoder.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from dnnplan.costs.arrays import Arrays
 from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.list_schedule import schedule
 
@@ -72,13 +72,13 @@ def move_chain(
 
 
 decode = compiled(schedule)
-move_entry = compiled(shift)
-judge = compiled(cost_of)
-new_index = compiled(slide)
-change_devices = compiled(move_chain)
+move_entry = inner(shift)
+judge = inner(cost_of)
+new_index = inner(slide)
+change_devices = inner(move_chain)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def anneal(
     a: Arrays,
     readers: tuple[IntArray, IntArray],

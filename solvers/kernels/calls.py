@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 TIE = 0.01
@@ -149,7 +148,7 @@ def measure(  # noqa: C901, PLR0912, PLR0915
     return latency + TIE * total / max(units, 1), latency
 
 
-judge = compiled(measure)
+judge = inner(measure)
 
 
 def relabel(a: CallArrays, g: int, new: int, label: IntArray, held: IntArray, used: FloatArray) -> None:
@@ -170,7 +169,7 @@ def relabel(a: CallArrays, g: int, new: int, label: IntArray, held: IntArray, us
         label[i] = new
 
 
-put = compiled(relabel)
+put = inner(relabel)
 
 
 def runs_on(a: CallArrays, g: int, new: int) -> bool:
@@ -182,7 +181,7 @@ def runs_on(a: CallArrays, g: int, new: int) -> bool:
     return bool(runs)
 
 
-can_run = compiled(runs_on)
+can_run = inner(runs_on)
 
 
 def label_of(a: CallArrays, g: int, label: IntArray) -> int:
@@ -190,7 +189,7 @@ def label_of(a: CallArrays, g: int, label: IntArray) -> int:
     return int(label[a.layers[a.layers_at[g]]])
 
 
-home_of = compiled(label_of)
+home_of = inner(label_of)
 
 
 def choose_label(a: CallArrays, g: int, label: IntArray, count: IntArray) -> int:
@@ -211,7 +210,7 @@ def choose_label(a: CallArrays, g: int, label: IntArray, count: IntArray) -> int
     return -1
 
 
-aim = compiled(choose_label)
+aim = inner(choose_label)
 
 
 def choose_block(
@@ -253,10 +252,10 @@ def choose_block(
     return filled
 
 
-pick = compiled(choose_block)
+pick = inner(choose_block)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def anneal_calls(  # noqa: C901, PLR0912, PLR0915
     a: CallArrays, label: IntArray, heat: tuple[float, float], iterations: int, seed: int
 ) -> tuple[IntArray, float, IntArray]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray
 from dnnplan.solvers.kernels.grouping_state import (
     State,
@@ -22,7 +22,7 @@ from dnnplan.solvers.kernels.grouping_state import (
 )
 
 
-@kernel
+@inner
 def change(a: Tables, s: State) -> bool:
     """A random change: a task or a group to another place, two groups joined, or two tasks exchanged."""
     levels, n = s.home.shape
@@ -41,7 +41,7 @@ def change(a: Tables, s: State) -> bool:
     return bool(regraft(a, s, t, u, low, last))
 
 
-@kernel
+@inner
 def copy_state(source: State, target: State) -> None:
     """Make one task graph like another; the generator is left alone."""
     target.home[:] = source.home
@@ -50,7 +50,7 @@ def copy_state(source: State, target: State) -> None:
     target.total[:] = source.total
 
 
-@kernel
+@inner
 def energy(a: Tables, penalty: FloatArray, found: FloatArray) -> float:
     """The objective, and the penalties of what exceeds limits."""
     value = found[0]
@@ -59,7 +59,7 @@ def energy(a: Tables, penalty: FloatArray, found: FloatArray) -> float:
     return float(value)
 
 
-@kernel
+@inner
 def keeps(a: Tables, found: FloatArray) -> bool:
     """Whether all limits are kept."""
     return bool((found[1:] <= a.limit[1:]).all())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.plan_state import MODULUS, MULTIPLIER
 
@@ -68,21 +68,21 @@ class State(NamedTuple):
     random: IntArray
 
 
-@kernel
+@inner
 def pick(s: State, n: int) -> int:
     """A random number below n."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return int(s.random[0] % n)
 
 
-@kernel
+@inner
 def chance(s: State) -> float:
     """A random number above 0 and below 1."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return float(s.random[0] / MODULUS)
 
 
-@kernel
+@inner
 def measure_slot(a: Tables, s: State, level: int, slot: int) -> None:
     """What a slot adds to each measure, from its tasks: O(n + g^2) for g tasks."""
     n = s.home.shape[1]
@@ -105,7 +105,7 @@ def measure_slot(a: Tables, s: State, level: int, slot: int) -> None:
     s.figure[level, slot, COST] = compute * a.share_compute[count] + load * a.share_load[count]
 
 
-@kernel
+@inner
 def add_up(s: State, level: int) -> None:
     """What a branch point adds to each measure; sums are made anew, so that no error piles up."""
     n = s.home.shape[1]
@@ -119,7 +119,7 @@ def add_up(s: State, level: int) -> None:
     s.total[level, VARIETY] /= groups
 
 
-@kernel
+@inner
 def measure_all(a: Tables, s: State) -> None:
     """Measure a task graph of which only `home` is known."""
     levels, n = s.home.shape
@@ -129,7 +129,7 @@ def measure_all(a: Tables, s: State) -> None:
         add_up(s, level)
 
 
-@kernel
+@inner
 def sums(a: Tables, s: State, found: FloatArray) -> None:
     """(C,) the objective and the sums that have limits."""
     levels = s.home.shape[0]
@@ -152,7 +152,7 @@ def parting(s: State, t: int, u: int) -> int:
     return int(levels)
 
 
-@kernel
+@inner
 def empty_slot(s: State, level: int) -> int:
     """A slot without tasks; -1 if each task has one."""
     for slot in range(s.home.shape[1]):
@@ -198,7 +198,7 @@ def regraft(a: Tables, s: State, t: int, u: int, low: int, last: int) -> bool:
     return changed
 
 
-@kernel
+@inner
 def exchange(a: Tables, s: State, t: int, u: int) -> bool:
     """Two tasks change places in the tree. False: they are together everywhere."""
     levels = s.home.shape[0]

@@ -5,11 +5,11 @@ Importing this module loads numba; the compiled loop calls the compiled schedule
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.annealing import move_entry
 from dnnplan.solvers.kernels.host_schedule import CHOSEN, HostNet, choose_pins, host_schedule
@@ -61,10 +61,10 @@ def producer_of(a: HostNet, i: int) -> int:
 
 scheduled = compiled(host_schedule)
 simulated = compiled(host_simulation)
-pin = compiled(choose_pins)
-room_to_move = compiled(window)
-reader_of = compiled(next_of)
-source_of = compiled(producer_of)
+pin = inner(choose_pins)
+room_to_move = inner(window)
+reader_of = inner(next_of)
+source_of = inner(producer_of)
 
 
 def total(a: HostNet, place: IntArray, end: FloatArray, cost: float, spread: float) -> tuple[float, float]:
@@ -167,16 +167,16 @@ def shift_one(wish: IntArray, old: int, new: int) -> None:
     wish[new] = item
 
 
-shift_wish = compiled(shift_one)
-time_plan = compiled(timed)
-judged = compiled(total)
-put_chain = compiled(put)
-move_stretch = compiled(put_stretch)
-exchange_devices = compiled(exchange)
-on_critical_path = compiled(critical)
+shift_wish = inner(shift_one)
+time_plan = inner(timed)
+judged = inner(total)
+put_chain = inner(put)
+move_stretch = inner(put_stretch)
+exchange_devices = inner(exchange)
+on_critical_path = inner(critical)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def anneal_host(  # noqa: C901, PLR0912, PLR0915
     a: HostNet,
     order: IntArray,

@@ -5,10 +5,9 @@ Importing this module loads numba.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.placement import LoadArrays
 from dnnplan.solvers.kernels.segments import cost_of
@@ -36,10 +35,10 @@ def load_inside(a: LoadArrays, inside: IntArray, readers_in: IntArray, device: i
     return max(work, moves) if a.overlap else work + moves
 
 
-load_of = compiled(load_inside)
+load_of = inner(load_inside)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def extend_ideals(  # noqa: C901
     a: LoadArrays,
     member: IntArray,

@@ -5,11 +5,11 @@ Importing this module loads numba; the compiled loop calls the compiled decoder.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from dnnplan.costs.arrays import Arrays
 from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.annealing import change_devices as move_path
 from dnnplan.solvers.kernels.modulo_schedule import modulo_schedule
@@ -77,13 +77,13 @@ def replace(
 
 
 decode = compiled(modulo_schedule)
-judge = compiled(lateness)
-new_index = compiled(slot)
-move_entry = compiled(put)
-change_devices = compiled(replace)
+judge = inner(lateness)
+new_index = inner(slot)
+move_entry = inner(put)
+change_devices = inner(replace)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def anneal_modulo(
     a: Arrays,
     lists: tuple[tuple[IntArray, IntArray], tuple[IntArray, IntArray]],

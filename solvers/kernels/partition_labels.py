@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.partition_lattice import Numbers
 
@@ -17,7 +17,7 @@ FULL = -2
 """Returned where the room for labels is used up."""
 
 
-@kernel
+@inner
 def hopeless(
     label: FloatArray,
     p: int,
@@ -52,7 +52,7 @@ def hopeless(
     return True
 
 
-@kernel
+@inner
 def gather(
     p: int,
     cost: FloatArray,
@@ -87,7 +87,7 @@ def gather(
     return found, origin, place
 
 
-@kernel
+@inner
 def dominated(label: FloatArray, labels: FloatArray, begin: int, end: int) -> bool:
     """Whether a kept label is as good in everything; the first sums of kept ones are no larger already."""
     if label.shape[0] == 2:
@@ -103,7 +103,7 @@ def dominated(label: FloatArray, labels: FloatArray, begin: int, end: int) -> bo
     return False
 
 
-@kernel
+@inner
 def in_order(found: FloatArray) -> IntArray:
     """Candidates by their first sum; of equal ones the least in the second sum comes first."""
     order = np.argsort(found[:, 0], kind="mergesort")

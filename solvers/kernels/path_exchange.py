@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.plan_state import chance, draw
 
@@ -89,7 +89,7 @@ def push(w: Walk, node: int) -> None:
         w.state[2] += 1
 
 
-@kernel
+@inner
 def pop(w: Walk) -> int:
     """The node that has been longest in the queue."""
     node = int(w.queue[w.state[1]])
@@ -99,7 +99,7 @@ def pop(w: Walk) -> int:
     return node
 
 
-@kernel
+@inner
 def exchange(w: Walk, h: int, i: int, j: int) -> None:
     """Swap places h + 1 to i with places i + 1 to j, and queue the nodes at the three joints."""
     left = i - h
@@ -116,7 +116,7 @@ def exchange(w: Walk, h: int, i: int, j: int) -> None:
         push(w, w.order[p])
 
 
-@kernel
+@inner
 def forward(net: Net, w: Walk, h: int) -> float:
     """Best exchange whose left part begins behind place h; its gain (0: none), made at once."""
     n = w.order.shape[0]
@@ -148,7 +148,7 @@ def forward(net: Net, w: Walk, h: int) -> float:
     return 0.0
 
 
-@kernel
+@inner
 def backward(net: Net, w: Walk, j: int) -> float:
     """Best exchange whose right part ends at place j; its gain (0: none), made at once."""
     w.state[0] += 1
@@ -196,7 +196,7 @@ def descend(net: Net, w: Walk) -> float:
     return gained
 
 
-@kernel
+@inner
 def feasible_exchange(net: Net, w: Walk, h: int, i: int, j: int) -> bool:
     """Whether nothing in the left part has to come before anything in the right one."""
     w.state[0] += 1

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BLOCK = 24
@@ -62,7 +61,7 @@ def add_tensor(
         moves[home] += sign * a.send[k, home]
 
 
-cross = compiled(add_tensor)
+cross = inner(add_tensor)
 
 
 def put(
@@ -100,7 +99,7 @@ def put(
         held[w, new] += 1
 
 
-shift = compiled(put)
+shift = inner(put)
 
 
 def guide(a: LoadArrays, sums: FloatArray, scale: float, squarings: int) -> tuple[float, float]:
@@ -122,7 +121,7 @@ def guide(a: LoadArrays, sums: FloatArray, scale: float, squarings: int) -> tupl
     return total * scale + over * scale, largest
 
 
-judge = compiled(guide)
+judge = inner(guide)
 
 
 def block_of(
@@ -147,7 +146,7 @@ def block_of(
     return filled
 
 
-grow = compiled(block_of)
+grow = inner(block_of)
 
 
 def target_of(a: LoadArrays, g: int, place: IntArray) -> int:
@@ -159,10 +158,10 @@ def target_of(a: LoadArrays, g: int, place: IntArray) -> int:
     return int(a.allowed[begin + np.random.randint(end - begin)])  # noqa: NPY002
 
 
-aim = compiled(target_of)
+aim = inner(target_of)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def anneal(  # noqa: C901, PLR0912, PLR0915
     a: LoadArrays,
     place: IntArray,

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.kernels import inner, kernel
+from dnnplan.costs.kernels import inner
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -149,14 +149,14 @@ class State(NamedTuple):
     random: IntArray
 
 
-@kernel
+@inner
 def draw(s: Random, n: int) -> int:
     """A random number below n."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return int(s.random[0] % n)
 
 
-@kernel
+@inner
 def chance(s: Random) -> float:
     """A random number above 0 and below 1."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS

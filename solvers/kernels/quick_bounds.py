@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnplan.costs.arrays import Arrays
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
 
 
-@kernel
+@inner
 def move_seconds(a: Arrays, k: int, origin: int, target: int) -> float:
     """Seconds of tensor k from end to end."""
     if origin == target:

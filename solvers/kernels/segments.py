@@ -5,11 +5,10 @@ Importing this module loads numba.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.compiled import compiled
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.placement import LoadArrays
 
@@ -25,10 +24,10 @@ def tensor_cost(a: LoadArrays, k: int, inside: IntArray, readers_in: IntArray, d
     return float(a.farthest[k, device])
 
 
-cost_of = compiled(tensor_cost)
+cost_of = inner(tensor_cost)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@inner
 def segment_loads(
     a: LoadArrays, order: IntArray, device: int, end: int, limit: float, loads: FloatArray
 ) -> int:
@@ -62,7 +61,7 @@ def segment_loads(
     return 0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def split(
     a: LoadArrays,
     order: IntArray,

@@ -149,6 +149,13 @@ def push(store: Store, label: int) -> None:
 
 
 @inner
+def open_from(store: Store, first: int) -> None:
+    """Open all labels from a number on."""
+    for label in range(first, store.counts[LABELS]):
+        push(store, label)
+
+
+@inner
 def pop(store: Store) -> int:
     """The open label that comes first."""
     top = store.open[0]
@@ -171,7 +178,7 @@ def pop(store: Store) -> int:
     return int(top)
 
 
-@kernel
+@inner
 def find(store: Store, hash: int) -> tuple[int, int]:
     """State of `store.child`, -1 if it is new, and its place in the table."""
     mask = store.table.shape[0] - 1
@@ -433,7 +440,7 @@ def run_batch(
 
 
 @inner
-def expand(case: Case, store: Store, label: int, opens: bool) -> bool:
+def expand(case: Case, store: Store, label: int) -> bool:
     """All batches that can follow a label; False where there is no room for them."""
     state, time = store.label[label].state, store.label[label].time
     horizon = waits_until(case, store.code[state], time)
@@ -448,9 +455,7 @@ def expand(case: Case, store: Store, label: int, opens: bool) -> bool:
             if store.counts[LABELS] >= store.label.shape[0] or store.counts[STATES] >= store.node.shape[0]:
                 return False
             hash, end, cost = run_batch(case, store, label, stage, size, start)
-            found = add(case, store, label, hash, end, cost, store.label[label].ran + size)
-            if found != NONE and opens:
-                push(store, found)
+            add(case, store, label, hash, end, cost, store.label[label].ran + size)
     return True
 
 
@@ -468,7 +473,10 @@ def search(case: Case, store: Store, most: int) -> int:
         if store.label[label].dead:
             continue
         store.counts[EXPANDED] += 1
-        if not expand(case, store, label, True):
+        first = store.counts[LABELS]
+        done = expand(case, store, label)
+        open_from(store, first)
+        if not done:
             push(store, label)
             return FULL
     return MORE
@@ -481,7 +489,7 @@ def expand_each(case: Case, store: Store, labels: IntArray) -> int:
         label = labels[i]
         if store.label[label].dead or store.label[label].bound >= store.values[CUT]:
             continue
-        if not expand(case, store, label, False):
+        if not expand(case, store, label):
             return i
     return int(labels.shape[0])
 

@@ -37,6 +37,7 @@ from dnnplan.solvers.kernels.serving_labels import (
     cool,
     find,
     next_batch,
+    open_from,
     pop,
     push,
     seconds_of,
@@ -157,9 +158,8 @@ def add_late(
     time: float,
     cost: float,
     ran: int,
-    stage: int,
 ) -> int:
-    """Add a label for the state of `store.child`, after the batch of `store.taken` (stage -1: none); -1: left out."""
+    """Add a label for the state of `store.child`; -1: it was left out."""
     hash, cost = settle(case, store, due.deadline, hash, time, cost)
     if cost >= store.values[CUT]:
         return NONE
@@ -173,16 +173,21 @@ def add_late(
     if bound >= store.values[CUT]:
         return NONE
     label = enter_late(store, parent, hash, time, cost, bound, ran)
-    groups = store.taken.shape[0]
-    store.batch[label, groups] = stage
-    for group in range(groups):
-        store.batch[label, group] = store.taken[group] if stage != NONE else 0
     if running == 0.0 and cost + waiting < store.values[VALUE]:
         # All that has not started is late: an answer.
         store.values[VALUE], store.counts[BEST] = cost + waiting, label
         cut = cost + waiting - store.values[GAP] * (cost + waiting)
         store.values[CUT] = min(store.values[CUT], cut)
     return int(label)
+
+
+@inner
+def note_batch(store: Store, label: int, stage: int) -> None:
+    """Note that the batch of `store.taken` has led to a label; stage -1: no batch has."""
+    groups = store.taken.shape[0]
+    store.batch[label, groups] = stage
+    for group in range(groups):
+        store.batch[label, group] = store.taken[group] if stage != NONE else 0
 
 
 @inner
@@ -212,7 +217,7 @@ def run_late(
 
 
 @inner
-def give_up(case: Case, store: Store, due: Due, label: int, horizon: float, opens: bool) -> None:
+def give_up(case: Case, store: Store, due: Due, label: int, horizon: float) -> None:
     """Labels in which the first sample of a class that has not started is given up: the next one is taken instead."""
     state = store.label[label].state
     head = np.full(case.groups, NONE)
@@ -235,14 +240,13 @@ def give_up(case: Case, store: Store, due: Due, label: int, horizon: float, open
             store.label[label].time,
             store.label[label].cost + case.weight[j],
             store.label[label].ran + case.needs.depth[j],
-            NONE,
         )
-        if found != NONE and opens:
-            push(store, found)
+        if found != NONE:
+            note_batch(store, found, NONE)
 
 
 @inner
-def expand_late(case: Case, store: Store, due: Due, label: int, opens: bool) -> bool:
+def expand_late(case: Case, store: Store, due: Due, label: int) -> bool:
     """All that can follow a label; False where there is no room for it."""
     state, time = store.label[label].state, store.label[label].time
     horizon = waits_until(case, store.code[state], time)
@@ -250,7 +254,7 @@ def expand_late(case: Case, store: Store, due: Due, label: int, opens: bool) -> 
         return False
     if store.counts[STATES] + case.groups > store.node.shape[0]:
         return False
-    give_up(case, store, due, label, horizon, opens)
+    give_up(case, store, due, label, horizon)
     for stage in range(case.latency.shape[0]):
         if collect(case, store, store.code[state], stage, horizon) == 0:
             continue
@@ -265,9 +269,9 @@ def expand_late(case: Case, store: Store, due: Due, label: int, opens: bool) -> 
             if end == np.inf:
                 continue
             ran = store.label[label].ran + size
-            found = add_late(case, store, due, label, hash, end, store.label[label].cost, ran, stage)
-            if found != NONE and opens:
-                push(store, found)
+            found = add_late(case, store, due, label, hash, end, store.label[label].cost, ran)
+            if found != NONE:
+                note_batch(store, found, stage)
     return True
 
 
@@ -285,7 +289,10 @@ def search_late(case: Case, store: Store, due: Due, most: int) -> int:
         if store.label[label].dead:
             continue
         store.counts[EXPANDED] += 1
-        if not expand_late(case, store, due, label, True):
+        first = store.counts[LABELS]
+        done = expand_late(case, store, due, label)
+        open_from(store, first)
+        if not done:
             push(store, label)
             return FULL
     return MORE
@@ -298,6 +305,6 @@ def expand_each_late(case: Case, store: Store, due: Due, labels: IntArray) -> in
         label = labels[i]
         if store.label[label].dead or store.label[label].bound >= store.values[CUT]:
             continue
-        if not expand_late(case, store, due, label, False):
+        if not expand_late(case, store, due, label):
             return i
     return int(labels.shape[0])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.plan_state import chance, draw
 
@@ -113,7 +113,7 @@ def cost_of(g: Given, s: Sequence) -> float:
     return total
 
 
-@kernel
+@inner
 def remove_batch(s: Sequence, k: int) -> None:
     """Take a batch out of the sequence."""
     for x in range(k, s.state[BATCHES] - 1):
@@ -122,7 +122,7 @@ def remove_batch(s: Sequence, k: int) -> None:
     s.state[BATCHES] -= 1
 
 
-@kernel
+@inner
 def insert_batch(s: Sequence, k: int, stage: int) -> None:
     """Put an empty batch at place k."""
     for x in range(s.state[BATCHES], k, -1):
@@ -132,14 +132,14 @@ def insert_batch(s: Sequence, k: int, stage: int) -> None:
     s.state[BATCHES] += 1
 
 
-@kernel
+@inner
 def add_member(s: Sequence, k: int, j: int) -> None:
     """Add a sample to a batch."""
     s.member[k, s.size[k]] = j
     s.size[k] += 1
 
 
-@kernel
+@inner
 def take_member(s: Sequence, k: int, i: int) -> int:
     """Take the sample in place i out of a batch; a batch that gets empty stays."""
     j = s.member[k, i]
@@ -148,14 +148,14 @@ def take_member(s: Sequence, k: int, i: int) -> int:
     return int(j)
 
 
-@kernel
+@inner
 def nearby(s: Sequence, k: int, reach: int) -> int:
     """Another place of a batch, at most `reach` places away."""
     low, high = max(0, k - reach), min(s.state[BATCHES] - 1, k + reach)
     return low + draw(s, high - low + 1)
 
 
-@kernel
+@inner
 def same_stage(s: Sequence, k: int, reach: int) -> int:
     """A batch of the same stage near batch k, from a random place on; -1: there is none."""
     low, high = max(0, k - reach), min(s.state[BATCHES] - 1, k + reach)
@@ -168,7 +168,7 @@ def same_stage(s: Sequence, k: int, reach: int) -> int:
     return -1
 
 
-@kernel
+@inner
 def move(g: Given, s: Sequence, reach: int) -> bool:
     """A random change: a batch goes elsewhere, two merge, a sample goes to another batch, or to one of its own."""
     kind, k = draw(s, 4), draw(s, s.state[BATCHES])
@@ -205,7 +205,7 @@ def move(g: Given, s: Sequence, reach: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def copy(
     s: Sequence,
     count: int,

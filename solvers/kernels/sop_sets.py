@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 WORD = 62
@@ -88,14 +88,14 @@ def fill_rest(arcs: Arcs, low: IntArray, high: IntArray) -> None:
                     arcs.rest[place, v] = min(arcs.rest[place, v], value)
 
 
-@kernel
+@inner
 def slot_of(key: int, last_key: int, size: int) -> int:
     """First place to look for a state in a table of a power of two."""
     mixed = key ^ (last_key >> 7)
     return int((mixed ^ (mixed >> 23)) & (size - 1))
 
 
-@kernel
+@inner
 def same_set(layer: Layer, a: int, b: int) -> bool:
     """Whether two states have the same set."""
     for w in range(layer.words.shape[1]):  # noqa: SIM110 - loops compile better than generators
@@ -104,7 +104,7 @@ def same_set(layer: Layer, a: int, b: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def ready_for(layer: Layer, arcs: Arcs, state: int, node: int) -> bool:
     """Whether a node is not in a state's set, and all that has to come before it is."""
     if layer.words[state, node // WORD] >> (node % WORD) & 1:
@@ -115,7 +115,7 @@ def ready_for(layer: Layer, arcs: Arcs, state: int, node: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def enter(layer: Layer, arcs: Arcs, table: IntArray, count: int) -> int:
     """Enter the state at index `count` into the table, or find its equal; the index of the state that stays."""
     last = layer.last[count]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 from dnnplan.solvers.kernels.plan_state import chance, draw
 
@@ -55,7 +55,7 @@ class Desk(NamedTuple):
     random: IntArray
 
 
-@kernel
+@inner
 def needs(shop: Shop, task: int, tool: int) -> bool:
     """Whether a task needs a tool; its tools are ascending."""
     low, high = shop.start[task], shop.start[task + 1]
@@ -68,7 +68,7 @@ def needs(shop: Shop, task: int, tool: int) -> bool:
     return bool(low < shop.start[task + 1] and shop.need[low] == tool)
 
 
-@kernel
+@inner
 def look_ahead(shop: Shop, desk: Desk, order: IntArray) -> None:
     """Next use of every tool after every place."""
     for tool in range(shop.size.shape[0]):
@@ -80,7 +80,7 @@ def look_ahead(shop: Shop, desk: Desk, order: IntArray) -> None:
             desk.soonest[shop.need[e]] = p
 
 
-@kernel
+@inner
 def fill_at_start(shop: Shop, desk: Desk, order: IntArray) -> None:
     """What a warm memory holds: tools in the order of first need, until one does not fit."""
     free = shop.room[order[0]]
@@ -139,7 +139,7 @@ def keeps(shop: Shop, order: IntArray, low: int, high: int) -> bool:
     return True
 
 
-@kernel
+@inner
 def change(shop: Shop, desk: Desk, order: IntArray, trial: IntArray) -> bool:
     """A random neighbour: a block moved, two tasks swapped, or a stretch turned; False: it breaks a precedence."""
     n = order.shape[0]

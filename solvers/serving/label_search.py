@@ -74,9 +74,7 @@ class LabelSearch:
         hash = stores.enter(case, store, self.progress)
         ran = int(store.child.sum())
         if self.late:
-            label = serving_late.add_late(
-                case, store, self.due, kernels.NONE, hash, self.time, 0.0, ran, kernels.NONE
-            )
+            label = serving_late.add_late(case, store, self.due, kernels.NONE, hash, self.time, 0.0, ran)
         else:
             label = kernels.add(case, store, kernels.NONE, hash, self.time, 0.0, ran)
         if label != kernels.NONE:

@@ -134,7 +134,7 @@ def new_store(case: Case, *, batches: bool, labels: int = FIRST_LABELS) -> Store
     return Store(
         label=np.zeros(labels, dtype=LABEL).view(np.recarray),
         node=np.zeros(labels, dtype=NODE).view(np.recarray),
-        open=np.empty(labels, dtype=np.int32),
+        open=np.empty(labels, dtype=np.int64),
         batch=np.zeros((labels if batches else 0, 2 * case.groups + 1), dtype=np.int16),
         code=np.empty((labels, n), dtype=np.uint8),
         table=np.empty(_table_size(labels), dtype=np.int32),

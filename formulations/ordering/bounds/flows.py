@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.kernels import kernel
+from dnnplan.costs.kernels import inner, kernel
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -82,7 +82,7 @@ def scratch(s: Support) -> Scratch:
     )
 
 
-@kernel
+@inner
 def reach(s: Support, w: Scratch, source: int, sink: int) -> bool:
     """Breadth-first search along what is left of the capacities, to the sink at most."""
     w.seen[:] = False
@@ -104,7 +104,7 @@ def reach(s: Support, w: Scratch, source: int, sink: int) -> bool:
     return False
 
 
-@kernel
+@inner
 def flow(s: Support, w: Scratch, source: int, sink: int, enough: float) -> float:
     """Flow from a source to a sink past blocked nodes, up to `enough`; then `seen` is the source's side of a least cut.
 
@@ -128,7 +128,7 @@ def flow(s: Support, w: Scratch, source: int, sink: int, enough: float) -> float
     return total
 
 
-@kernel
+@inner
 def keep(found: Found, count: int, kind: int, first: int, second: int, amount: float, w: Scratch) -> int:
     """Note a violated cut, if there is room."""
     if count < found.kind.shape[0]:
