@@ -53,7 +53,7 @@ class Variables:
 
     def flag(self, name: str) -> pulp.LpVariable:
         """A variable that is 0 or 1."""
-        return pulp.LpVariable(name, cat=pulp.LpBinary)
+        return self.model.add_variable(name, cat=pulp.LpBinary)
 
 
 def create(problem: OrderingProblem) -> Variables:

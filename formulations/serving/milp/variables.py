@@ -56,6 +56,10 @@ class Variables:
         """Whether two operations share a batch."""
         return self.same.get((o, u), self.same.get((u, o), 0))
 
+    def flag(self, name: str) -> pulp.LpVariable:
+        """A variable that is 0 or 1."""
+        return self.model.add_variable(name, cat=pulp.LpBinary)
+
 
 def create(problem: OfflineServing) -> Variables:
     """All variables.
@@ -71,22 +75,18 @@ def create(problem: OfflineServing) -> Variables:
     names = {o: f"{o[0]}_{o[1]}" for o in ops.all}
     horizon = ops.horizon / second
     for o in ops.all:
-        v.start[o] = pulp.LpVariable(f"start_{names[o]}", ops.earliest(o) / second, horizon)
-        v.end[o] = pulp.LpVariable(f"end_{names[o]}", ops.earliest(o) / second, horizon)
+        v.start[o] = v.model.add_variable(f"start_{names[o]}", ops.earliest(o) / second, horizon)
+        v.end[o] = v.model.add_variable(f"end_{names[o]}", ops.earliest(o) / second, horizon)
         for b in ops.sizes(o[1]):
-            v.size[o, b] = _flag(f"size_{names[o]}_{b}")
-    v.same = {(o, u): _flag(f"same_{names[o]}_{names[u]}") for o, u in ops.alike}
-    v.ahead = {(o, u): _flag(f"ahead_{names[o]}_{names[u]}") for o, u in ops.disjoint}
+            v.size[o, b] = v.flag(f"size_{names[o]}_{b}")
+    v.same = {(o, u): v.flag(f"same_{names[o]}_{names[u]}") for o, u in ops.alike}
+    v.ahead = {(o, u): v.flag(f"ahead_{names[o]}_{names[u]}") for o, u in ops.disjoint}
     for j in range(problem.n):
         last = ops.last(j)
         for o in ops.all:
             if o[0] != j and ops.device(o) == ops.device(last):
                 for b in ops.sizes(o[1]):
-                    v.pays[o, j, b] = pulp.LpVariable(f"pays_{names[o]}_{j}_{b}", 0, 1)
+                    v.pays[o, j, b] = v.model.add_variable(f"pays_{names[o]}_{j}_{b}", 0, 1)
         if problem.name == "late":
-            v.late[j] = _flag(f"late_{j}")
+            v.late[j] = v.flag(f"late_{j}")
     return v
-
-
-def _flag(name: str) -> pulp.LpVariable:
-    return pulp.LpVariable(name, cat=pulp.LpBinary)
