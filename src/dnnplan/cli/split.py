@@ -108,6 +108,7 @@ def _tree(manifest: Manifest, verification: Verification | None, output: Path) -
             "equal": verification.equal,
             "bitwise": verification.bitwise,
             "worst": verification.worst,
+            "tolerance": verification.tolerance,
         }
     return {
         "folder": str(output),

@@ -1,7 +1,8 @@
-"""How far two arrays are apart."""
+"""How far two arrays are apart, and how far they may be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,23 @@ from numpy.typing import NDArray
 
 LEAST = float(np.finfo(np.float64).eps)
 """What arrays are apart at least that are not equal: large integers may be the same as floating-point numbers."""
+
+TOLERANCE = 1e-5
+"""Largest difference that is taken as equal, relative to the largest number of an output: of single precision."""
+HALF = {"float16": 2.0**-8, "bfloat16": 2.0**-5}
+"""The same where such values cross a cut, four units in their last place: a runtime without kernels for them computes
+in single precision, and rounds only where a part ends."""
+
+
+def tolerance_of(types: Iterable[str]) -> float:
+    """Largest difference that is taken as equal where values of these types go from part to part.
+
+    Examples
+    --------
+    >>> tolerance_of(["float32", "int64"]), tolerance_of(["float32", "float16"])
+    (1e-05, 0.00390625)
+    """
+    return max((HALF.get(kind, TOLERANCE) for kind in types), default=TOLERANCE)
 
 
 def difference(found: NDArray[Any], expected: NDArray[Any]) -> float:

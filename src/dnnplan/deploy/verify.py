@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dnnplan.costs.profile.extras import onnxruntime
-from dnnplan.deploy.differences import difference
+from dnnplan.deploy.differences import difference, tolerance_of
 from dnnplan.deploy.folder import check_weights, part_path, read_manifest
 from dnnplan.deploy.manifest import Manifest, Value
 from dnnplan.deploy.run.sessions import MOST_DIMENSIONS, made_up
@@ -20,8 +20,6 @@ from dnnplan.instances.errors import FormatError, InputError, UnsupportedError
 from dnnplan.instances.formats.onnx.dependency import require_onnx
 from dnnplan.instances.formats.onnx.safety import ReadLimits, load_model
 
-TOLERANCE = 1e-5
-"""Largest difference that is taken as equal, relative to the largest number of the output."""
 MOST_BYTES = 2**31
 """Bytes of one input that numbers are made up for, counted as 8 an element."""
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -39,16 +37,19 @@ class Verification:
         Whether all are the same to the last bit.
     worst
         Largest difference, relative to the largest number of the output.
+    tolerance
+        Up to which it counts as equal.
     """
 
     outputs: int
     bitwise: bool
     worst: float
+    tolerance: float
 
     @property
     def equal(self) -> bool:
         """Whether all outputs are equal within the tolerance."""
-        return self.bitwise or self.worst <= TOLERANCE
+        return self.bitwise or self.worst <= self.tolerance
 
 
 def check_parts(folder: str | Path, manifest: Manifest) -> None:
@@ -132,7 +133,8 @@ def verify(
         if a.tobytes() != b.tobytes():
             bitwise = False
             worst = max(worst, difference(a, b))
-    return Verification(outputs=len(outputs), bitwise=bitwise, worst=worst)
+    tolerance = tolerance_of(value.dtype for value in manifest.values)
+    return Verification(outputs=len(outputs), bitwise=bitwise, worst=worst, tolerance=tolerance)
 
 
 def _run_parts(folder: Path, manifest: Manifest, given: Arrays, *, optimise: bool) -> Arrays:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dnnplan.costs import Evaluation
 from dnnplan.costs.explain import covered
-from dnnplan.deploy.differences import difference
+from dnnplan.deploy.differences import difference, tolerance_of
 from dnnplan.deploy.run.cores import Seat, seats
 from dnnplan.deploy.run.executor import Executor, Pass, begins
 from dnnplan.deploy.run.folder import Folder, open_folder
@@ -32,8 +32,6 @@ from dnnplan.deploy.run.report import (
 from dnnplan.deploy.run.sessions import Array
 from dnnplan.instances.errors import InputError
 
-TOLERANCE = 1e-5
-"""Largest difference of outputs, relative to the largest number of an output."""
 WARM_UP = 5
 PARTS, ORIGINALS = "parts run one after the other", "original models"
 
@@ -164,13 +162,14 @@ def make_report(
     latency = quantiles([one.latency for one in passes])
     devices = _device_times(folder, places, passes)
     begun = [(one, begins(folder.program, one)) for one in passes]
+    tolerance = tolerance_of(value.dtype for value in manifest.values)
     return RunReport(
         name=manifest.name,
         predicted=manifest.predicted.latency,
         measured=latency.median,
-        outputs_equal=apart <= TOLERANCE,
+        outputs_equal=apart <= tolerance,
         difference=min(apart, np.finfo(np.float64).max),
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         reference=reference,
         repeats=len(passes),
         latency=latency,
