@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from msgspec.structs import replace
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from benchmarks.networks import build_early_exit_resnet, build_mobilenet_v2, build_recurrent, build_vit
 from dnnplan.costs import encode, evaluate, mapping_problem
@@ -38,10 +36,7 @@ from tests.support.deploy_networks import (
     saved,
     vision_transformer,
 )
-
-NARROW = 64
-"""Width of the hidden layers of AlexNet, VGG-19 and ZFNet here, not 4096: they have most of the weights."""
-WIDE = ("alexnet", "vgg19", "zfnet512")
+from tests.support.light_networks import WIDE, narrowed
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -60,18 +55,6 @@ def test_parts_compute_what_the_model_computes(name, seed, place):
     assert verify(place / "parts", {name: path}, seed=seed, optimise=True).equal
     covered = sorted(layer for segment in manifest.segments for layer in segment.layers)
     assert covered == sorted(layer.name for layer in instance.models[0].layers)
-
-
-def narrowed(path: Path) -> onnx.ModelProto:
-    """A light network whose hidden layers of 4096 are 64 wide."""
-    model = onnx.load(path)
-    sizes = {node.input[0] for node in model.graph.node if node.op_type == "ConstantOfShape"}
-    for tensor in model.graph.initializer:
-        if tensor.name in sizes:
-            dims = numpy_helper.to_array(tensor)
-            tensor.CopyFrom(numpy_helper.from_array(np.where(dims == 4096, NARROW, dims), tensor.name))
-    del model.graph.value_info[:]
-    return model
 
 
 @pytest.mark.parametrize("name", sorted(light_network_paths()))
