@@ -122,6 +122,11 @@ def solve(
         raise UnsupportedError(
             f"problem '{kind}' cannot be solved yet; expected one of {', '.join(PROBLEMS)}"
         )
+    if stop is not None:
+        # What every result states: beside a search that was left behind it would take ten times as long.
+        for one in (given, instance):
+            one.hash()
+        versions()
     try:
         if kind == "mapping":
             result = _solve_mapping(instance, solver, settings, began)
