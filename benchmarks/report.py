@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.machine import machine_line
 from benchmarks.requirements import judge
+from benchmarks.requirements.verdict import NOT_RUN
 from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from dnnplan.instances import DnnplanError, InputError
 from dnnplan.instances.files import write_text
@@ -66,14 +67,16 @@ def report(rows: Sequence[Row]) -> str:
         raise InputError("the store holds no rows; run a suite first: make bench SUITE=selection")
     verdicts = judge(rows)
     reached = sum(v.reached is True for v in verdicts)
-    known = sum(v.reached is not None for v in verdicts)
-    words = {True: "yes", False: "**no**", None: "not run"}
+    not_run = sum(v.found == NOT_RUN for v in verdicts)
+    noisy = sum(v.reached is None for v in verdicts) - not_run
+    words = {True: "yes", False: "**no**", None: "-"}
     table = markdown_table(
         ("to reach", "found", "reached"), [(v.requirement, v.found, words[v.reached]) for v in verdicts]
     )
     head = f"# Benchmark results\n\n{_provenance(rows)}\n## To reach\n\n"
     tail = f"\n{reached} of {len(verdicts)} reached"
-    tail += f", {len(verdicts) - known} not run.\n" if known < len(verdicts) else ".\n"
+    tail += f", {not_run} not run" if not_run else ""
+    tail += f", {noisy} too noisy to judge.\n" if noisy else ".\n"
     return head + table + tail + "\n## All rows\n\n" + summary_markdown(rows)
 
 

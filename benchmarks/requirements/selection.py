@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.requirements.verdict import Verdict, outcome, solved
+from benchmarks.requirements.verdict import Verdict, not_run, outcome, solved
 from benchmarks.suites.limits import MOST_SECONDS, SECONDS
 from benchmarks.suites.real_networks import FOUR, NINE, PAIR
 from benchmarks.timings import MEASUREMENTS
@@ -31,7 +31,7 @@ def _proved(rows: Sequence[Row], text: str, instance: str, most_seconds: float) 
     """Proved with every seed that was run, by the clock of the caller."""
     runs = solved(rows, instance, "auto", most_seconds)
     if not runs:
-        return Verdict(requirement=text, found="not run", reached=None)
+        return not_run(text)
     found = "; ".join(outcome(r) for r in runs)
     reached = all(r.status == "optimal" and r.valid and r.seconds <= most_seconds for r in runs)
     return Verdict(requirement=text, found=found, reached=reached)
@@ -41,7 +41,7 @@ def _better(rows: Sequence[Row], text: str, instance: str, most_seconds: float) 
     runs = solved(rows, instance, "auto", most_seconds)
     rivals = [r.value for r in solved(rows, instance, "heft", most_seconds) if r.value is not None]
     if not runs or not rivals:
-        return Verdict(requirement=text, found="not run", reached=None)
+        return not_run(text)
     best = min(rivals)
     found = "; ".join(outcome(r) for r in runs) + f"; heft {readable(best, 's')}"
     reached = all(r.value is not None and r.valid and r.value < best and r.gap is not None for r in runs)
@@ -57,7 +57,7 @@ def _timings(rows: Sequence[Row]) -> list[Verdict]:
         text = f"{timing.what} <= {readable(timing.target, 's')}"
         row = found.get(name)
         if row is None:
-            verdicts.append(Verdict(requirement=text, found="not run", reached=None))
+            verdicts.append(not_run(text))
         elif row.value is None:
             verdicts.append(Verdict(requirement=text, found=row.message, reached=False))
         else:
@@ -76,7 +76,7 @@ def _limit_kept(rows: Sequence[Row]) -> Verdict:
         if r.kind == "solve" and r.time_limit == SECONDS and r.layers <= 500 and not _unsupported(r)
     ]
     if not runs:
-        return Verdict(requirement=text, found="not run", reached=None)
+        return not_run(text)
     late = [r for r in runs if r.seconds > MOST_SECONDS or r.status == "error"]
     slowest = max(runs, key=lambda r: r.seconds)
     found = f"{len(runs) - len(late)} of {len(runs)} runs; slowest {slowest.seconds:.2f} s"
@@ -94,7 +94,7 @@ def _agreement(rows: Sequence[Row]) -> Verdict:
     text = f"CP-SAT, MILP and brute force agree on the optimum of >= {LEAST_AGREEING} small instances"
     runs = [r for r in rows if r.kind == "measure" and r.unit == AGREEING]
     if not runs:
-        return Verdict(requirement=text, found="not run", reached=None)
+        return not_run(text)
     agreeing = sum(int(r.value or 0) for r in runs)
     failed = [r for r in runs if r.reached is False or r.status == "error"]
     found = f"{agreeing} instances agree" + (f"; {failed[0].message}" if failed else "")

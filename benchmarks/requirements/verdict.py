@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from dnnplan.reports.runs import Row
 from dnnplan.reports.units import percent, readable
 
+NOT_RUN = "not run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was found for one requirement; `reached` is None where the store says nothing about it."""
+    """What was found for one requirement; `reached` is None where the store says nothing about it, or nobody can."""
 
     requirement: str
     found: str
@@ -21,7 +23,7 @@ class Verdict:
 
 def not_run(requirement: str) -> Verdict:
     """The verdict where there are no rows."""
-    return Verdict(requirement=requirement, found="not run", reached=None)
+    return Verdict(requirement=requirement, found=NOT_RUN, reached=None)
 
 
 def solved(rows: Sequence[Row], instance: str, solver: str, most_seconds: float = float("inf")) -> list[Row]:
@@ -66,13 +68,14 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def measured(rows: Sequence[Row], asked: Callable[[str], str]) -> list[Verdict]:
-    """A verdict for each measurement that has a target, or failed; `asked` says what one is for."""
+    """A verdict for each measurement that was judged or has a target, or failed; `asked` says what one is for."""
     return [
         Verdict(
             requirement=asked(row.instance),
             found=f"{row.value:.4g} {row.unit}; {row.message}" if row.value is not None else row.status,
-            reached=bool(row.reached),
+            reached=False if row.value is None else row.reached,
         )
         for row in rows
-        if row.kind == "measure" and (row.target is not None or row.value is None)
+        if row.kind == "measure"
+        and not (row.target is None and row.reached is None and row.value is not None)
     ]

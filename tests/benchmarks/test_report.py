@@ -14,7 +14,7 @@ from benchmarks import report as module
 from benchmarks.report import main, read_rows, report
 from benchmarks.requirements import judge
 from benchmarks.requirements.selection import AGREEING
-from benchmarks.requirements.verdict import Verdict
+from benchmarks.requirements.verdict import Verdict, measured
 from benchmarks.suites.real_networks import FOUR, MIXTURES, NINE, PAIR
 from benchmarks.tables import markdown_table, summary_markdown, summary_tables
 from benchmarks.timings import MEASUREMENTS
@@ -134,6 +134,18 @@ def test_agreement_adds_up_and_one_failure_breaks_it() -> None:
     assert verdict(parts[:1], "agree").reached is False
     contradiction = row(kind="measure", instance="part-2", unit=AGREEING, reached=False)
     assert verdict([*parts, contradiction], "agree").reached is False
+
+
+def test_measurements_are_judged_where_they_can_be() -> None:
+    rows = [
+        row(kind="measure", instance="reached", value=1.0, unit="s", target=2.0, reached=True),
+        row(kind="measure", instance="as it says", value=1.0, unit="s", reached=True),
+        row(kind="measure", instance="too noisy", value=1.0, unit="s", target=2.0),
+        row(kind="measure", instance="failed", value=None, status="error"),
+        row(kind="measure", instance="for information", value=1.0, unit="s"),
+    ]
+    found = {each.requirement: each.reached for each in measured(rows, str)}
+    assert found == {"reached": True, "as it says": True, "too noisy": None, "failed": False}
 
 
 def test_the_report_names_machine_date_rows_and_what_is_missing() -> None:
