@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnplan.costs.kernels import inner, kernel
+from dnnplan.costs.kernels import bare, kernel
 from dnnplan.costs.routes import IntArray
 from dnnplan.solvers.kernels.plan_state import (
     CHANGES,
@@ -48,7 +48,7 @@ class Goal(NamedTuple):
     by_job: bool
 
 
-@inner
+@bare
 def mean_last(s: State) -> float:
     """Mean over the devices of their last end."""
     total = 0.0
@@ -58,7 +58,7 @@ def mean_last(s: State) -> float:
     return float(total / s.last.shape[0])
 
 
-@inner
+@bare
 def makespan_of(net: Net, s: State, goal: Goal) -> float:
     """End of the plan."""
     latest = 0.0
@@ -87,7 +87,7 @@ def cost_of(net: Net, s: State, goal: Goal) -> tuple[float, float]:
     return true + goal.weight * goal.spread * mean_last(s), true
 
 
-@inner
+@bare
 def critical_path(net: Net, s: State, goal: Goal, path: IntArray) -> int:
     """Layers of one critical path, last first; ties go to the earliest cause. Returns how many."""
     i, latest = -1, -1.0
@@ -117,7 +117,7 @@ def critical_path(net: Net, s: State, goal: Goal, path: IntArray) -> int:
     return count
 
 
-@inner
+@bare
 def step_from(net: Net, s: State, i: int) -> None:
     """A random step that begins at layer i."""
     kind = draw(s, 20)
@@ -133,7 +133,7 @@ def step_from(net: Net, s: State, i: int) -> None:
         pull_neighbours(net, s, i)
 
 
-@inner
+@bare
 def copy_plan(s: State, order: IntArray, place: IntArray) -> None:
     """Order and devices of the plan in `s`, into arrays of others."""
     for q in range(s.order.shape[0]):

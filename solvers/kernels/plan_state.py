@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnplan.costs.kernels import inner
+from dnnplan.costs.kernels import bare
 from dnnplan.costs.routes import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]
@@ -149,21 +149,21 @@ class State(NamedTuple):
     random: IntArray
 
 
-@inner
+@bare
 def draw(s: Random, n: int) -> int:
     """A random number below n."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return int(s.random[0] % n)
 
 
-@inner
+@bare
 def chance(s: Random) -> float:
     """A random number above 0 and below 1."""
     s.random[0] = s.random[0] * MULTIPLIER % MODULUS
     return float(s.random[0] / MODULUS)
 
 
-@inner
+@bare
 def delay(net: Net, size: float, row: int, a: int, b: int) -> float:
     """Seconds from device a to b."""
     if a == b or size < 0.0:
@@ -173,7 +173,7 @@ def delay(net: Net, size: float, row: int, a: int, b: int) -> float:
     return float(net.latency[a, b] + size * net.per_byte[a, b])
 
 
-@inner
+@bare
 def end_of(net: Net, s: State, i: int) -> float:
     """End of layer i from the ends of what it waits for."""
     d = s.place[i]
@@ -188,7 +188,7 @@ def end_of(net: Net, s: State, i: int) -> float:
     return float(ready + net.duration[i, d])
 
 
-@inner
+@bare
 def tail_of(net: Net, s: State, i: int) -> float:
     """Seconds that follow the end of layer i, from the tails of what waits for it."""
     d = s.place[i]
@@ -204,7 +204,7 @@ def tail_of(net: Net, s: State, i: int) -> float:
     return float(tail)
 
 
-@inner
+@bare
 def tensor_cost(net: Net, s: State, k: int) -> float:
     """Price of the sends of tensor k: one to each device where a reader is and the producer is not."""
     m = net.room.shape[0]
@@ -222,7 +222,7 @@ def tensor_cost(net: Net, s: State, k: int) -> float:
     return cost
 
 
-@inner
+@bare
 def priced(net: Net, s: State, i: int) -> float:
     """Price of all sends of tensors that layer i reads or writes."""
     cost = 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.costs.kernels import inner, kernel
+from dnnplan.costs.kernels import bare, inner, kernel
 from dnnplan.solvers.kernels.plan_state import (
     CHANGES,
     DIRTY,
@@ -26,7 +26,7 @@ from dnnplan.solvers.kernels.plan_state import (
 )
 
 
-@inner
+@bare
 def mark(s: State, i: int) -> None:
     """Layer i is to be timed again."""
     if not s.dirty[i]:
@@ -34,7 +34,7 @@ def mark(s: State, i: int) -> None:
         s.counts[DIRTY] += 1
 
 
-@inner
+@bare
 def mark_late(s: State, i: int) -> None:
     """The tail of layer i is to be computed again."""
     if not s.late[i]:
@@ -43,7 +43,7 @@ def mark_late(s: State, i: int) -> None:
         s.counts[LATE] += 1
 
 
-@inner
+@bare
 def unlink(s: State, i: int) -> None:
     """Take layer i out of the order of its device."""
     a = s.place[i]
@@ -60,7 +60,7 @@ def unlink(s: State, i: int) -> None:
         s.last[a] = p
 
 
-@inner
+@bare
 def link(s: State, i: int) -> None:
     """Put layer i into the order of its device, where its index says."""
     d = s.place[i]
@@ -82,7 +82,7 @@ def link(s: State, i: int) -> None:
         s.last[d] = i
 
 
-@inner
+@bare
 def shift(s: State, i: int, new: int) -> None:
     """Put layer i at index `new` of the order; what lies between moves up."""
     q = s.position[i]
@@ -96,7 +96,7 @@ def shift(s: State, i: int, new: int) -> None:
     s.position[i] = new
 
 
-@inner
+@bare
 def put_on(net: Net, s: State, i: int, d: int) -> None:
     """Layer i is on another device from now on."""
     a = s.place[i]
@@ -114,7 +114,7 @@ def put_on(net: Net, s: State, i: int, d: int) -> None:
         mark_late(s, net.pred[e])
 
 
-@inner
+@bare
 def relocate(net: Net, s: State, i: int, new: int, d: int) -> None:
     """Put layer i at index `new` of the order and on device d; mark what that touches. No journal."""
     old = s.position[i]
@@ -144,7 +144,7 @@ def move(net: Net, s: State, i: int, new: int, d: int) -> bool:
     return True
 
 
-@inner
+@bare
 def note(s: State, i: int) -> None:
     """Remember where layer i is."""
     c = s.counts[MOVED]
@@ -201,7 +201,7 @@ def settle(net: Net, s: State, limit: float) -> bool:
     return good
 
 
-@inner
+@bare
 def keep(net: Net, s: State) -> None:
     """Keep the change: bring the tails up to date and forget the journals."""
     q = -1

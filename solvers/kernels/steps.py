@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnplan.costs.kernels import inner, kernel
+from dnnplan.costs.kernels import bare, kernel
 from dnnplan.solvers.kernels.plan_state import Net, State, draw
 from dnnplan.solvers.kernels.sequences import move
 
@@ -23,7 +23,7 @@ def window(net: Net, s: State, i: int) -> tuple[int, int]:
     return low, high
 
 
-@inner
+@bare
 def other_device(net: Net, s: State, i: int) -> int:
     """A device for layer i: that of a random neighbour in the graph, any that can run it, or the cheaper of two."""
     start, size = net.allowed_start[i], net.allowed_start[i + 1] - net.allowed_start[i]
@@ -46,7 +46,7 @@ def other_device(net: Net, s: State, i: int) -> int:
     return int(d)
 
 
-@inner
+@bare
 def move_layer(net: Net, s: State, i: int) -> None:
     """To another device, at its index or near it."""
     d = other_device(net, s, i)
@@ -59,7 +59,7 @@ def move_layer(net: Net, s: State, i: int) -> None:
         move(net, s, i, new, d)
 
 
-@inner
+@bare
 def shift_layer(net: Net, s: State, i: int) -> None:
     """Past one or some layers of its device, backwards or forwards; where a reader blocks, the other one moves."""
     d = s.place[i]
@@ -91,7 +91,7 @@ def shift_layer(net: Net, s: State, i: int) -> None:
         move(net, s, i, goal, d)
 
 
-@inner
+@bare
 def swap_layers(net: Net, s: State, i: int) -> None:
     """Devices and indices of two layers that stand near each other in the order."""
     n = s.order.shape[0]
@@ -111,7 +111,7 @@ def swap_layers(net: Net, s: State, i: int) -> None:
             move(net, s, j, min(max(old, low), high), a)
 
 
-@inner
+@bare
 def move_block(net: Net, s: State, i: int) -> None:
     """A chain of layers along tensors to one device: i, one of its readers (or producers), one of that one's, ..."""
     d = other_device(net, s, i)
@@ -137,7 +137,7 @@ def move_block(net: Net, s: State, i: int) -> None:
             j = net.pred[net.pred_start[j] + draw(s, degree)]
 
 
-@inner
+@bare
 def pull_neighbours(net: Net, s: State, i: int) -> None:
     """Layer i with all its producers, or all its readers, to one device."""
     d = other_device(net, s, i)

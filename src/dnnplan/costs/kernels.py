@@ -24,3 +24,14 @@ def inner(function: Function) -> Function:
     compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
     found: Function = compiled(function)
     return found
+
+
+def bare(function: Function) -> Function:
+    """The same for those that make no arrays, and return none.
+
+    Most of the time of a short function goes into counting references to the arrays that it is handed, each by itself;
+    here nobody counts. What makes arrays, or copies one into another, is refused by the compiler.
+    """
+    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)
+    found: Function = compiled(function)
+    return found
