@@ -12,8 +12,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def kernel(function: Function) -> Function:
     """Compiled at the first call; plain Python where numba is told so (NUMBA_DISABLE_JIT), the twin in the tests."""
-    found: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
-    return found
+    return _made(function)
 
 
 def inner(function: Function) -> Function:
@@ -21,9 +20,7 @@ def inner(function: Function) -> Function:
 
     Called from Python they end the process: there is no way in.
     """
-    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
-    found: Function = compiled(function)
-    return found
+    return _made(function, no_cpython_wrapper=True)
 
 
 def bare(function: Function) -> Function:
@@ -32,6 +29,9 @@ def bare(function: Function) -> Function:
     Most of the time of a short function goes into counting references to the arrays that it is handed, each by itself;
     here nobody counts. What makes arrays, or copies one into another, is refused by the compiler.
     """
-    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)
-    found: Function = compiled(function)
+    return _made(function, no_cpython_wrapper=True, _nrt=False)
+
+
+def _made(function: Function, **options: bool) -> Function:
+    found: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, **options)(function)
     return found
